@@ -1,0 +1,57 @@
+# The commands of this project. `make help` lists them.
+
+GO        ?= go
+DURATION  ?= 60s
+# The certified module of Go's cryptography (FIPS 140-3); GOFIPS140=off links the current one.
+GOFIPS140 ?= v1.0.0
+export GOFIPS140
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+PACKAGES := ./...
+
+.PHONY: help build run test check fmt vet staticcheck unit race integration fuzz bench tools clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+build: ## build bin/trent
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/trent ./cmd/trent
+
+run: build ## build and run trent dev on 127.0.0.1:7600
+	./bin/trent dev
+
+tools: ## install what the tests need (SoftHSM2, HAProxy, the AWS CLI)
+	@.ci/tools
+
+test: tools build unit race integration ## run all tests
+
+unit:
+	$(GO) test -timeout 10m $(PACKAGES)
+
+# The packages with concurrency of their own, under the race detector.
+race:
+	$(GO) test -race -short -timeout 10m ./api/... ./cluster/... ./fsm/... ./hsm/... ./region/...
+
+integration:
+	$(GO) test -count=1 -timeout 10m ./integration/...
+
+check: fmt vet staticcheck ## format, vet and staticcheck
+
+fmt:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+vet:
+	$(GO) vet $(PACKAGES)
+
+staticcheck:
+	$(GO) tool staticcheck $(PACKAGES)
+
+fuzz: ## run every fuzz target for DURATION
+	@.ci/fuzz $(DURATION)
+
+bench: build ## run the benchmarks; DURATION bounds each measurement
+	$(GO) run ./integration/bench -duration $(DURATION)
+
+clean: ## remove what the build made
+	rm -rf bin
