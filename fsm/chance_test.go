@@ -1,0 +1,216 @@
+package fsm
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// chance draws commands from a small world, so that they meet: three accounts of which one is unknown, eight keys, six
+// aliases, four domain key versions, four nodes.
+type chance struct {
+	*rand.Rand
+	s *State
+}
+
+func (c chance) account() string {
+	return []string{account1, account1, account2, "777788889999"}[c.Intn(4)]
+}
+
+func (c chance) ref() KeyRef {
+	return KeyRef{[]string{account1, account1, account2}[c.Intn(3)], keyID(c.Intn(8))}
+}
+
+func (c chance) alias() string { return fmt.Sprintf("alias/%c", 'a'+c.Intn(6)) }
+
+func (c chance) flag() bool { return c.Intn(2) == 0 }
+
+func (c chance) tags() (tags []Tag) {
+	for _, i := range c.Perm(6)[:c.Intn(4)+1] {
+		tags = append(tags, Tag{fmt.Sprintf("tag%d", i), fmt.Sprint(c.Intn(9))})
+	}
+	return tags
+}
+
+func (c chance) material(state MaterialState) Material {
+	m := Material{ID: materialID(c.Intn(30)), Domain: uint32(c.Intn(3) + 1), Blob: fmt.Append(nil, "blob", c.Int()), State: state, AddedAt: now0}
+	if c.flag() {
+		m.Expires, m.ExpiresAt = true, c.s.Now()+int64(c.Intn(5))*day
+	}
+	return m
+}
+
+// existing returns a key of the state if it can, so that conditions on the object often hold.
+func (c chance) existing() (KeyRef, *Key) {
+	ref := c.ref()
+	if k := c.s.Key(ref.Account, ref.ID); k != nil {
+		return ref, k
+	}
+	return ref, &Key{Current: -1}
+}
+
+func (c chance) someMaterial(k *Key) Material {
+	if len(k.Materials) == 0 || c.Intn(8) == 0 {
+		return c.material(MaterialCurrent)
+	}
+	return k.Materials[c.Intn(len(k.Materials))]
+}
+
+func (c chance) current(k *Key) []byte {
+	if k.Current < 0 || c.Intn(8) == 0 {
+		return materialID(0)
+	}
+	return k.Materials[k.Current].ID
+}
+
+func (c chance) aliasOwner(account, name string) string {
+	if a := c.s.Alias(account, name); a != nil && c.Intn(8) != 0 {
+		return a.KeyID
+	}
+	return keyID(c.Intn(8))
+}
+
+func (c chance) createKey() Body {
+	if c.Intn(3) == 0 {
+		k := externalKey(c.account(), c.Intn(8))
+		return k
+	}
+	k := newKey(c.account(), c.Intn(8))
+	k.Key.Materials = []Material{c.material(MaterialCurrent)}
+	k.Key.Materials[0].Expires, k.Key.Materials[0].ExpiresAt = false, 0
+	k.Key.Enabled = c.Intn(5) > 0
+	k.Key.Manager = []string{"CUSTOMER", "CUSTOMER", "AWS"}[c.Intn(3)]
+	k.Key.Tags = c.tags()
+	return k
+}
+
+// body draws a body of any kind. Kinds that make things are drawn more often.
+func (c chance) body() Body {
+	ref, k := c.existing()
+	switch kind := c.Intn(44); kind {
+	case 0:
+		return &TermStart{fmt.Sprint("node-", c.Intn(4))}
+	case 1:
+		b := initBody()
+		return b
+	case 2:
+		q := DefaultQuotas()
+		q.KeysPerAccount, q.AliasesPerKey, q.TagsPerKey, q.OnDemandRotations = c.Intn(6)+3, c.Intn(3)+1, c.Intn(5)+2, c.Intn(3)+1
+		return &SetQuotas{q}
+	case 3:
+		return &PutAccount{Account{ID: c.account(), CreatedAt: now0}}
+	case 4:
+		return &PutAccessKey{AccessKey{ID: fmt.Sprint("AKIA", c.Intn(5)), Account: c.account(), Principal: "root", Domain: uint32(c.Intn(4) + 1), Secret: []byte{1}, Active: c.flag()}}
+	case 5:
+		return &DeleteAccessKey{fmt.Sprint("AKIA", c.Intn(5))}
+	case 6:
+		v := c.Intn(5) + 1
+		return &PutDomainKey{DomainKey{Version: uint32(v), ID: fmt.Sprint("domain-", v), Active: c.flag(), Wrapped: []WrappedDomain{{"b", []byte{1}}, {"a", []byte{2}}}, Probe: []byte("probe")}}
+	case 7:
+		return &PutAuditHead{AuditHead{NodeID: fmt.Sprint("node-", c.Intn(4)), Segment: uint64(c.Intn(5)), LastSeq: uint64(c.Intn(9)), Chain: []byte{1}, Sig: []byte{1}, KeyID: "k", Closed: c.flag()}}
+	case 8:
+		return &SetDescription{ref, fmt.Sprint(c.Intn(99))}
+	case 9, 10:
+		return &SetEnabled{ref, c.Intn(3) > 0}
+	case 11:
+		return &ScheduleDeletion{ref, c.s.Now() + int64(c.Intn(3)+1)*day, 7}
+	case 12:
+		return &CancelDeletion{ref}
+	case 13, 14:
+		return &DeleteKey{ref, max(k.DeletionAt, 1)}
+	case 15:
+		return &PutKeyPolicy{ref, strings.Repeat("p", c.Intn(600)+1)}
+	case 16:
+		return &TagKey{ref, c.tags()}
+	case 17:
+		return &UntagKey{ref, []string{"tag1", "tag2"}}
+	case 18, 19, 20:
+		return &CreateAlias{ref.Account, c.alias(), ref.ID}
+	case 21, 22:
+		name := c.alias()
+		return &UpdateAlias{ref.Account, name, c.aliasOwner(ref.Account, name), ref.ID}
+	case 23:
+		name := c.alias()
+		return &DeleteAlias{ref.Account, name, c.aliasOwner(ref.Account, name)}
+	case 24, 25:
+		return &SetRotation{ref, Rotation{c.Intn(4) > 0, 90, c.s.Now() + int64(c.Intn(4))*day + 1}}
+	case 26, 27, 28:
+		r := &RotateKey{Key: ref, From: c.current(k), Material: c.material(MaterialCurrent), Type: RotationOnDemand}
+		if c.flag() {
+			r.Type, r.NextAt = RotationAutomatic, c.s.Now()+90*day
+		}
+		if k.hasPendingRotation() {
+			r.Material = Material{ID: k.Materials[len(k.Materials)-1].ID}
+		}
+		return r
+	case 29, 30, 31, 32:
+		m, isNew := c.material(MaterialPendingRotation), true
+		if k.Current < 0 {
+			m.State = MaterialCurrent
+		} else if c.flag() {
+			m.ID, isNew = c.someMaterial(k).ID, false
+		}
+		return &ImportMaterial{ref, m, isNew}
+	case 33:
+		return &DeleteMaterial{ref, c.someMaterial(k).ID}
+	case 34, 35:
+		m := c.someMaterial(k)
+		return &ExpireMaterial{ref, m.ID, max(m.ExpiresAt, 1)}
+	case 36, 37:
+		m := c.someMaterial(k)
+		return &RewrapMaterial{ref, m.ID, m.Domain, m.Domain%4 + 1, []byte("rewrapped")}
+	case 38:
+		other := c.ref()
+		return &LastUsage{[]KeyUse{{ref.Account, ref.ID, int64(c.Intn(99) + 1), "Decrypt", "e", "r"}, {other.Account, other.ID, int64(c.Intn(99) + 1), "Sign", "e", "r"}}}
+	}
+	return c.createKey()
+}
+
+func (c chance) reads(ref KeyRef) (reads []Read) {
+	for c.Intn(3) == 0 {
+		r := Read{Doc: Doc(c.Intn(int(lastDoc)) + 1), Account: ref.Account, Name: []string{ref.ID, c.alias(), "AKIA1"}[c.Intn(3)]}
+		r.Version = c.s.Version(r)
+		if c.Intn(10) == 0 {
+			r.Version++
+		}
+		reads = append(reads, r)
+	}
+	return reads
+}
+
+// randomLog applies a log of random entries one by one and returns it with its responses.
+func randomLog(t *testing.T, seed int64, length int) (*lab, []any) {
+	l := newLab(t)
+	c := chance{Rand: rand.New(rand.NewSource(seed))}
+	var responses []any
+	time := now0
+	for len(l.log) < length {
+		c.s = l.state()
+		l.index += uint64(c.Intn(2)) // no-ops of raft, which never reach the FSM
+		time += int64(c.Intn(int(day)))
+		var entry *raft.Log
+		switch draw := c.Intn(30); {
+		case draw == 0:
+			l.index++
+			servers := raft.Configuration{Servers: []raft.Server{{ID: "node-1", Address: "host:1"}, {Suffrage: raft.Nonvoter, ID: raft.ServerID(fmt.Sprint("node-", l.index)), Address: "host:2"}}}
+			entry = &raft.Log{Index: l.index, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(servers)}
+		case draw == 1 && len(l.log) > 0 && l.log[len(l.log)-1].Type == raft.LogCommand:
+			l.index++
+			entry = &raft.Log{Index: l.index, Type: raft.LogCommand, Data: l.log[len(l.log)-1].Data} // a retry that committed twice
+		default:
+			var body Body = initBody()
+			if len(l.log) > 2 {
+				body = c.body()
+			}
+			cmd := l.command(body)
+			cmd.Time, cmd.Reads = time, c.reads(c.ref())
+			entry = l.entry(cmd)
+		}
+		l.log = append(l.log, entry)
+		responses = append(responses, l.fsm.Apply(entry))
+	}
+	return l, responses
+}
