@@ -1,0 +1,41 @@
+package soft_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/soft"
+)
+
+func TestConformance(t *testing.T) {
+	hsmtest.Run(t, func(t *testing.T) hsm.Module {
+		m, err := soft.Open(soft.Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}, hsmtest.Options{})
+}
+
+// TestConformanceFile runs the durability tests on a token file.
+func TestConformanceFile(t *testing.T) {
+	paths := make(map[hsm.Module]string)
+	open := func(t *testing.T, path string) hsm.Module {
+		m, err := soft.Open(soft.Options{Path: path, PIN: []byte("a good PIN"), Create: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths[m] = path
+		return m
+	}
+	hsmtest.RunOnly(t, func(t *testing.T) hsm.Module {
+		return open(t, filepath.Join(t.TempDir(), "token"))
+	}, hsmtest.Options{Slow: true, Reopen: func(t *testing.T, m hsm.Module) hsm.Module {
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, paths[m])
+	}}, "DomainsDurable", "Transport", "Close", "Concurrency")
+}
