@@ -1,0 +1,239 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/trentkms/trent/fsm"
+)
+
+// leadership is one stay in office, from the application of its first command until raft takes it away.
+type leadership struct {
+	term uint64
+	ctx  context.Context // ends with the leadership
+}
+
+// office follows raft's leadership. The library's channel keeps only the latest change: two times true in a row mean
+// that leadership was lost and regained in between, so every true starts anew.
+type office struct {
+	mu     sync.Mutex
+	cancel context.CancelFunc // of the stay that is being opened or under way; nil if none
+}
+
+// followLeadership opens a term at each gain of leadership and ends it at each loss, until the node closes.
+func (n *Node) followLeadership() {
+	for {
+		select {
+		case gained := <-n.raft.LeaderCh():
+			n.endTerm()
+			if gained {
+				n.beginTerm()
+			}
+		case <-n.alive.Done():
+			n.endTerm()
+			return
+		}
+	}
+}
+
+func (n *Node) beginTerm() {
+	ctx, cancel := context.WithCancel(n.alive)
+	n.office.mu.Lock()
+	n.office.cancel = cancel
+	n.office.mu.Unlock()
+	if n.cfg.mutation.noTermStart {
+		n.takeOffice(&leadership{n.raft.CurrentTerm(), ctx})
+		return
+	}
+	n.background(func() {
+		if term, ok := n.openTerm(ctx); ok {
+			n.takeOffice(&leadership{term, ctx})
+		}
+	})
+}
+
+// takeOffice publishes a leadership, unless it has ended already.
+func (n *Node) takeOffice(l *leadership) {
+	n.office.mu.Lock()
+	defer n.office.mu.Unlock()
+	if l.ctx.Err() == nil {
+		n.lead.Store(l)
+		n.leadChanged.wake()
+	}
+}
+
+func (n *Node) endTerm() {
+	n.office.mu.Lock()
+	defer n.office.mu.Unlock()
+	if n.office.cancel != nil {
+		n.office.cancel()
+		n.office.cancel = nil
+	}
+	if n.lead.Swap(nil) != nil {
+		n.leadChanged.wake()
+	}
+}
+
+// openTerm commits the term's first command. Two things need it. Raft's own first entry is a no-op that never reaches
+// the state machine, so that on an idle new leader a read would wait for its index for ever. And an entry of the new
+// term commits everything before it, which carries region time on.
+func (n *Node) openTerm(ctx context.Context) (term uint64, ok bool) {
+	for ctx.Err() == nil {
+		term := n.raft.CurrentTerm()
+		cmd := fsm.Command{Attempt: 1, Body: fsm.TermStart{Node: n.id.NodeID}}
+		rand.Read(cmd.ID[:])
+		limit, cancel := context.WithTimeout(ctx, n.cfg.ProposeTimeout)
+		_, err := n.append(limit, cmd)
+		cancel()
+		if err == nil && n.raft.CurrentTerm() == term && n.raft.State() == raft.Leader {
+			return term, true
+		}
+		if ctx.Err() == nil {
+			n.cfg.Logger.Debug("cluster: the term could not be opened yet", "term", term, "error", err)
+			pause(ctx, nil)
+		}
+	}
+	return 0, false
+}
+
+// WhileLeader runs work whenever this node leads and has opened its term: once per stay, under a context that ends with
+// the leadership, with the term's number. Work that returns early is not started again in the same stay, and never runs
+// twice at a time. It should only read and propose: another node may already believe that it leads. name is for logs.
+// WhileLeader returns at once; the work ends when the node closes, which waits for it.
+func (n *Node) WhileLeader(name string, work func(ctx context.Context, term uint64)) {
+	n.background(func() {
+		var last *leadership
+		for {
+			changed := n.leadChanged.wait()
+			if l := n.lead.Load(); l != nil && l != last {
+				last = l
+				n.cfg.Logger.Debug("cluster: leader work starts", "work", name, "term", l.term)
+				work(l.ctx, l.term)
+				continue
+			}
+			select {
+			case <-changed:
+			case <-n.alive.Done():
+				return
+			}
+		}
+	})
+}
+
+// Leading reports whether this node leads and has opened its term, and the term. Another node may lead already; only
+// what is committed counts.
+func (n *Node) Leading() (term uint64, ok bool) {
+	if l := n.lead.Load(); l != nil {
+		return l.term, true
+	}
+	return 0, false
+}
+
+// Leader is the node that this one believes to lead; ok is false if it knows of none.
+func (n *Node) Leader() (leader raft.Server, ok bool) {
+	addr, id := n.raft.LeaderWithID()
+	return raft.Server{ID: id, Address: addr}, id != ""
+}
+
+// StepDown gives leadership to the voter that is furthest, if this node leads and there is another voter. It returns when
+// that has happened, or an error within about ElectionTimeout. Writes are refused as not written meanwhile.
+func (n *Node) StepDown(ctx context.Context) error {
+	if n.raft.State() != raft.Leader {
+		return ErrNotLeader
+	}
+	return n.await(ctx, n.raft.LeadershipTransfer())
+}
+
+// await waits for a future of the library, or for ctx or the node to end, since some futures are never answered.
+func (n *Node) await(ctx context.Context, f raft.Future) error {
+	done := make(chan error, 1)
+	n.waiting.Add(1)
+	go func() {
+		defer n.waiting.Add(-1)
+		done <- f.Error()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.life.dead:
+		return n.life.err()
+	}
+}
+
+// watchLeader wakes proposals that wait for a leader when raft has found one.
+func (n *Node) watchLeader() {
+	seen := make(chan raft.Observation, 4)
+	o := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	n.raft.RegisterObserver(o)
+	defer n.raft.DeregisterObserver(o)
+	for {
+		select {
+		case <-seen:
+			n.leadChanged.wake()
+		case <-n.alive.Done():
+			return
+		}
+	}
+}
+
+// upkeepInterval is how often the node looks whether something is due.
+const upkeepInterval = 250 * time.Millisecond
+
+// upkeep runs read rounds of the node's own, for health and for the clocks, and watches the volume.
+func (n *Node) upkeep() {
+	tick := time.NewTicker(min(upkeepInterval, n.cfg.PingInterval, n.cfg.DiskInterval))
+	defer tick.Stop()
+	disk := time.Now() // Open has looked
+	for n.alive.Err() == nil {
+		if time.Since(n.lastRoundAt()) >= n.cfg.PingInterval {
+			n.ping()
+		}
+		if time.Since(disk) >= n.cfg.DiskInterval {
+			disk = time.Now()
+			n.watchVolume()
+		}
+		select {
+		case <-tick.C:
+		case <-n.alive.Done():
+		}
+	}
+}
+
+// ping is a read round without a reader.
+func (n *Node) ping() {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(n.alive, n.cfg.ReadTimeout)
+	defer cancel()
+	s, err := n.View(ctx)
+	if err != nil {
+		return
+	}
+	_, cfg := s.Config()
+	if soleVoter(cfg, n.server) {
+		n.noteRound(start) // the short way notes nothing
+	}
+	n.clocks.keep(raftVoters(cfg))
+}
+
+// watchVolume measures the free space and gives leadership away when there is none: a node with space can go on.
+func (n *Node) watchVolume() {
+	n.volume.look()
+	if n.volume.low.Load() && n.lead.Load() != nil {
+		if _, cfg := n.fsm.State().Config(); !soleVoter(cfg, n.server) {
+			ctx, cancel := context.WithTimeout(n.alive, 2*n.cfg.ElectionTimeout)
+			defer cancel()
+			if err := n.StepDown(ctx); err != nil {
+				n.cfg.Logger.Warn("cluster: could not give leadership away although the volume is nearly full", "error", err)
+			}
+		}
+	}
+}

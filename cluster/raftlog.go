@@ -1,0 +1,182 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// raftLogger carries the library's log to slog, quietly: the changes of a node's state are Info, the rest of the
+// library's Info is Debug, and a warning or error that repeats is written once in ten seconds with a count.
+type raftLogger struct {
+	out  *slog.Logger
+	name string
+	with []any
+	seen *repeats
+}
+
+const repeatInterval = 10 * time.Second
+
+// stateChanges are the library's messages that tell of a change of the node's state.
+var stateChanges = map[string]string{
+	"entering leader state":                      "leading",
+	"entering follower state":                    "following",
+	"updating configuration":                     "changing the configuration",
+	"Installed remote snapshot":                  "installed the leader's snapshot",
+	"removed ourself, transitioning to follower": "removed from the configuration",
+}
+
+func newRaftLogger(out *slog.Logger) *raftLogger {
+	return &raftLogger{out: out, name: "raft", seen: &repeats{last: map[string]*repeat{}}}
+}
+
+// Log implements hclog.Logger.
+func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
+	to, text, again := slog.LevelDebug, msg, 0
+	switch {
+	case level >= hclog.Error:
+		to = slog.LevelError
+	case level == hclog.Warn:
+		to = slog.LevelWarn
+	case level == hclog.Info:
+		if t, ok := stateChanges[msg]; ok {
+			to, text = slog.LevelInfo, t
+		}
+	}
+	if !l.out.Enabled(context.Background(), to) {
+		return
+	}
+	if to >= slog.LevelWarn {
+		var ok bool
+		if again, ok = l.seen.first(msg, time.Now()); !ok {
+			return
+		}
+	}
+	attrs := append(plain(l.with), plain(args)...)
+	if again > 0 {
+		attrs = append(attrs, "repeated", again)
+	}
+	l.out.Log(context.Background(), to, "raft: "+text, attrs...)
+}
+
+// plain turns hclog's lazily formatted values into text and drops a key without a value.
+func plain(args []any) []any {
+	out := make([]any, 0, len(args))
+	for i := 0; i+1 < len(args); i += 2 {
+		key := fmt.Sprint(args[i])
+		switch v := args[i+1].(type) {
+		case hclog.Format:
+			if len(v) > 0 {
+				out = append(out, key, fmt.Sprintf(fmt.Sprint(v[0]), v[1:]...))
+			}
+		case fmt.Stringer:
+			out = append(out, key, v.String())
+		default:
+			out = append(out, key, v)
+		}
+	}
+	return out
+}
+
+// repeats remembers which messages were written lately. The library's messages are constants, so the map stays small.
+type repeats struct {
+	mu   sync.Mutex
+	last map[string]*repeat
+}
+
+type repeat struct {
+	at      time.Time
+	skipped int
+}
+
+// first reports whether msg is to be written now, and how often it was left out since the last time.
+func (r *repeats) first(msg string, now time.Time) (skipped int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.last[msg]
+	if e == nil {
+		r.last[msg] = &repeat{at: now}
+		return 0, true
+	}
+	if now.Sub(e.at) < repeatInterval {
+		e.skipped++
+		return 0, false
+	}
+	skipped, e.at, e.skipped = e.skipped, now, 0
+	return skipped, true
+}
+
+// Trace implements hclog.Logger; what the library traces is left out.
+func (l *raftLogger) Trace(string, ...any) {}
+
+// Debug implements hclog.Logger.
+func (l *raftLogger) Debug(msg string, args ...any) { l.Log(hclog.Debug, msg, args...) }
+
+// Info implements hclog.Logger.
+func (l *raftLogger) Info(msg string, args ...any) { l.Log(hclog.Info, msg, args...) }
+
+// Warn implements hclog.Logger.
+func (l *raftLogger) Warn(msg string, args ...any) { l.Log(hclog.Warn, msg, args...) }
+
+// Error implements hclog.Logger.
+func (l *raftLogger) Error(msg string, args ...any) { l.Log(hclog.Error, msg, args...) }
+
+// IsTrace implements hclog.Logger.
+func (l *raftLogger) IsTrace() bool { return false }
+
+// IsDebug implements hclog.Logger.
+func (l *raftLogger) IsDebug() bool { return l.out.Enabled(context.Background(), slog.LevelDebug) }
+
+// IsInfo implements hclog.Logger.
+func (l *raftLogger) IsInfo() bool { return l.out.Enabled(context.Background(), slog.LevelInfo) }
+
+// IsWarn implements hclog.Logger.
+func (l *raftLogger) IsWarn() bool { return true }
+
+// IsError implements hclog.Logger.
+func (l *raftLogger) IsError() bool { return true }
+
+// ImpliedArgs implements hclog.Logger.
+func (l *raftLogger) ImpliedArgs() []any { return l.with }
+
+// With implements hclog.Logger.
+func (l *raftLogger) With(args ...any) hclog.Logger {
+	c := *l
+	c.with = append(append([]any(nil), l.with...), args...)
+	return &c
+}
+
+// Name implements hclog.Logger.
+func (l *raftLogger) Name() string { return l.name }
+
+// Named implements hclog.Logger.
+func (l *raftLogger) Named(name string) hclog.Logger { return l.ResetNamed(l.name + "." + name) }
+
+// ResetNamed implements hclog.Logger.
+func (l *raftLogger) ResetNamed(name string) hclog.Logger {
+	c := *l
+	c.name = name
+	return &c
+}
+
+// SetLevel implements hclog.Logger; slog's handler decides instead.
+func (l *raftLogger) SetLevel(hclog.Level) {}
+
+// GetLevel implements hclog.Logger.
+func (l *raftLogger) GetLevel() hclog.Level { return hclog.Debug }
+
+// StandardLogger implements hclog.Logger.
+func (l *raftLogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
+	return slog.NewLogLogger(l.out.Handler(), slog.LevelDebug)
+}
+
+// StandardWriter implements hclog.Logger.
+func (l *raftLogger) StandardWriter(o *hclog.StandardLoggerOptions) io.Writer {
+	return l.StandardLogger(o).Writer()
+}
