@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -275,94 +271,6 @@ func TestCancelledCaller(t *testing.T) {
 	}
 }
 
-func TestSpaceOfFinishedSegmentIsGivenBack(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.SegmentSize, c.Reserve = 1<<20, 1<<20 })
-	r.append(numbered(1))
-	var st syscall.Stat_t
-	path := r.segments()[0]
-	if err := syscall.Stat(path, &st); err != nil || st.Blocks*512 < 2<<20 || st.Size > 4096 {
-		t.Skipf("the temporary directory's filesystem does not reserve (%d blocks, %v)", st.Blocks, err)
-	}
-	r.rotate()
-	if err := syscall.Stat(path, &st); err != nil || st.Blocks*512 > 64<<10 {
-		t.Errorf("after closing: %d blocks, %v", st.Blocks, err)
-	}
-}
-
-// The volume fills up: red long before, then refusals, committed records longer, then not even those; mended by space.
-func TestFullVolume(t *testing.T) {
-	var full atomic.Bool
-	r, ffs := faultRig(t, func(c *Config) { c.SegmentSize, c.Reserve = 16<<10, 8<<10 })
-	ffs.set(func(op, name string, after bool) error {
-		if op == "reserve" && full.Load() && !after {
-			return syscall.ENOSPC
-		}
-		return nil
-	})
-	full.Store(true)
-	r.append(numbered(0))
-	r.rotate() // takes the spare
-	eventually(t, "red", func() bool { return r.log.Status().Level == Red })
-	st := r.log.Status()
-	if st.Refusing || st.SpareReady || st.SegmentLeft == 0 || !strings.Contains(st.Reasons[0], "next segment cannot be reserved") {
-		t.Errorf("status before refusing: %+v", st)
-	}
-	n, err := 1, error(nil)
-	for ; err == nil && n < 1000; n++ {
-		err = r.log.Append(context.Background(), numbered(n))
-	}
-	if !errors.Is(err, ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) || n < 5 {
-		t.Fatalf("record %d: %v", n, err)
-	}
-	st = r.log.Status()
-	if !st.Refusing || st.Level != Red || st.CommittedLeft < 8<<10 || st.Refused != 1 {
-		t.Errorf("status while refusing: %+v", st)
-	}
-	index := uint64(1)
-	for err = nil; err == nil; index++ {
-		err = r.log.AppendCommitted(index, numbered(int(1000+index)))
-	}
-	if !errors.Is(err, ErrReserveExhausted) || index < 4 {
-		t.Fatalf("index %d: %v", index, err)
-	}
-	r.crash()
-	r.open() // on the full volume
-	if err := r.log.Append(context.Background(), numbered(n)); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("after a restart: %v", err)
-	}
-	full.Store(false)
-	eventually(t, "the same call succeeds", func() bool { return r.log.AppendCommitted(index-1, numbered(int(1000+index-1))) == nil })
-	r.append(numbered(n))
-	eventually(t, "green", func() bool { return r.log.Status().Level == Green })
-	r.close()
-	r.sound(n + int(index) - 1)
-}
-
-func TestKeepFreeAndLowWater(t *testing.T) {
-	r, ffs := faultRig(t, func(c *Config) { c.KeepFree, c.MinFreeAmber, c.MinFreeRed = 1<<20, 4<<20, 2<<20 })
-	at := func(room int64) Status {
-		ffs.mu.Lock()
-		ffs.room = room
-		ffs.mu.Unlock()
-		r.log.measure()
-		return r.log.Status()
-	}
-	for _, c := range []struct {
-		room int64
-		want Level
-	}{{5 << 20, Green}, {3 << 20, Amber}, {1<<20 + 9, Red}} {
-		if st := at(c.room); st.Level != c.want || st.Free != c.room {
-			t.Errorf("with %d bytes: %+v", c.room, st)
-		}
-	}
-	r.append(numbered(1))
-	r.rotate() // takes the spare; the next one would cut into KeepFree
-	r.append(numbered(2))
-	if _, err := r.log.Rotate(context.Background()); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("Rotate: %v", err)
-	}
-}
-
 func TestSecondProcessAndWrongNode(t *testing.T) {
 	r := newRig(t, nil)
 	if _, err := Open(r.cfg); !errors.Is(err, errLocked) {
@@ -443,118 +351,5 @@ func TestOpenSegmentVanishes(t *testing.T) {
 				t.Errorf("verify: %+v", rep)
 			}
 		})
-	}
-}
-
-// Age, checkpoints and the retries of a signer that is away, in fake time.
-func TestTasks(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		signer, hs := newSigner(), &heads{}
-		l, err := Open(Config{
-			Dir: dir, NodeID: "n1", SegmentSize: 1 << 20, Reserve: 1 << 20, MinFreeAmber: 1, MinFreeRed: 1,
-			SegmentAge: time.Hour, CheckpointEvery: time.Minute, Signer: signer, OnHead: hs.on,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		put := func(i int) {
-			if err := l.Append(t.Context(), numbered(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(2 * time.Hour) // an empty segment does not age
-		put(1)
-		time.Sleep(61 * time.Second)
-		if list := hs.all(); len(list) != 1 || !list[0].Open || list[0].LastSeq != 1 || list[0].Check(signer.verify) != nil {
-			t.Fatalf("after a minute: %+v", list)
-		}
-		n := signer.n
-		time.Sleep(10 * time.Minute)
-		if signer.n != n {
-			t.Errorf("%d signatures without new records", signer.n-n)
-		}
-		signer.setFail(errors.New("the HSM is away"))
-		put(2)
-		time.Sleep(time.Hour)
-		st := l.Status()
-		if st.Level != Amber || st.PendingHeads != 1 || !strings.Contains(st.Reasons[0], "the HSM is away") || st.Segment != 2 {
-			t.Fatalf("with the HSM away: %+v", st)
-		}
-		if data, err := os.ReadFile(onlyHead(t, dir)); err != nil || bytes.Contains(data, []byte(`"signature":"A`)) {
-			t.Errorf("unsigned head: %s %v", data, err)
-		}
-		signer.setFail(nil)
-		time.Sleep(2 * time.Minute)
-		if st := l.Status(); st.Level != Green || st.PendingHeads != 0 {
-			t.Fatalf("with the HSM back: %+v", st)
-		}
-		data, err := os.ReadFile(onlyHead(t, dir))
-		if err != nil {
-			t.Fatal(err)
-		}
-		h, err := ParseHead(data)
-		if err != nil || h.Open || h.LastSeq != 2 || h.Check(signer.verify) != nil || hs.list[1] != h {
-			t.Errorf("head %+v, %v; announced %+v", h, err, hs.list[1])
-		}
-		if err := l.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-func onlyHead(t *testing.T, dir string) string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*.head"))
-	if err != nil || len(paths) != 1 {
-		t.Fatalf("heads %v, %v", paths, err)
-	}
-	return paths[0]
-}
-
-// Heads that could not be signed or announced before the end are so after the next Open.
-func TestHeadsAreSignedAfterRestart(t *testing.T) {
-	r := newRig(t, nil)
-	r.signer.setFail(errors.New("the HSM is away"))
-	const n = announceAgain + 3
-	for i := range n {
-		r.append(numbered(i))
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		if _, err := r.log.Rotate(ctx); err == nil {
-			t.Error("Rotate returned a head without a signature")
-		}
-		cancel()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	if err := r.log.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Close: %v", err)
-	}
-	if rep := r.verify(); len(rep.Findings) != n || rep.Findings[0].Kind != BadSignature {
-		t.Errorf("unsigned heads: %+v", rep.Findings)
-	}
-	r.signer.setFail(nil)
-	r.open()
-	r.close()
-	if got := len(r.heads.all()); got != n {
-		t.Errorf("%d heads announced", got)
-	}
-	r.sound(n)
-}
-
-// Heads that were signed but perhaps not committed are announced again.
-func TestNewestHeadsAreAnnouncedAgain(t *testing.T) {
-	r := newRig(t, nil)
-	var want Head
-	for i := range announceAgain + 3 {
-		r.append(numbered(i))
-		want = r.rotate()
-	}
-	r.close()
-	r.heads.list = nil
-	r.open()
-	r.close()
-	if got := r.heads.list; len(got) != announceAgain || got[want.Segment] != want {
-		t.Errorf("announced %d, the newest %+v, want %+v", len(got), got[want.Segment], want)
 	}
 }
