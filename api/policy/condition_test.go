@@ -192,6 +192,8 @@ func TestSetOperatorsSET(t *testing.T) {
 		both("SET-08 e", `{"ForAllValues:StringLike": {"kms:ResourceAliases": "alias/*Test*"}, "ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/*Test*"}}`, false),
 		// Colliding pairs on a single-valued key: all in an Allow, any in a Deny (KCK-05).
 		{"KCK-05 collision", `{"StringEquals": {"kms:EncryptionContext:a": "x"}}`, []string{"kms:EncryptionContext:A=x", "kms:EncryptionContext:a=y"}, false, true},
+		{"KCK-05 any value", `{"ForAnyValue:StringEquals": {"kms:EncryptionContext:a": "x"}}`, []string{"kms:EncryptionContext:A=x", "kms:EncryptionContext:a=y"}, false, true},
+		{"KCK-05 all values", `{"ForAllValues:StringEquals": {"aws:ResourceTag/a": "x"}}`, []string{"aws:ResourceTag/A=x", "aws:ResourceTag/a=y"}, false, true},
 		both("KCK-05 both satisfy", `{"StringEquals": {"kms:EncryptionContext:a": ["x", "y"]}}`, true, "kms:EncryptionContext:A=x", "kms:EncryptionContext:a=y"),
 	}
 	for _, test := range tests {
@@ -362,7 +364,7 @@ func TestReads(t *testing.T) {
 func TestInstants(t *testing.T) {
 	for text, want := range map[string]int64{
 		"1970": 0, "1970-01-02": 86400, "2000-02-29": 951782400, "1969-12-31T23:59:59Z": -1, "2024-12-31T23:59:60Z": 1735689600,
-		"2024-01-01T00:00+05:30": 1704047400, "0": 0, "-1": -1, "1704067200.5": 1704067200, "9999-12-31": 253402214400, "0001-01-01": -62135596800,
+		"2024-01-01T00:00+05:30": 1704047400, "2024-01-01T00:00:00-05:00": 1704085200, "2024-04-30": 1714435200, "0": 0, "-1": -1, "1704067200.5": 1704067200, "9999-12-31": 253402214400, "0001-01-01": -62135596800,
 	} {
 		if got, ok := parseInstant(text); !ok || got.seconds != want {
 			t.Errorf("%s: %+v %v", text, got, ok)

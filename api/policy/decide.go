@@ -60,15 +60,13 @@ func (e *evaluation) verdict() Decision {
 	switch {
 	case e.endpointDenial.found():
 		d := e.found(ExplicitDeny, e.endpointDenial)
-		rest := e.beyondEndpoint()
-		d.EndpointOnly = rest.Allowed()
+		d.EndpointOnly = e.beyondEndpoint().Allowed()
 		return d
 	case e.denial.found():
 		return e.beyondEndpoint()
 	case e.req.Endpoint != nil && !e.note("endpoint policy allows", e.endpoint.allowed()):
 		d := implicit(VPCEndpointPolicy)
-		rest := e.beyondEndpoint()
-		d.EndpointOnly = rest.Allowed()
+		d.EndpointOnly = e.beyondEndpoint().Allowed()
 		return d
 	}
 	return e.beyondEndpoint()

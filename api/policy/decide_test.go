@@ -313,7 +313,7 @@ func TestDecidingStatementEV10(t *testing.T) {
 	if d := decide(t, onKey(user(accountK, "bob"), "kms:Encrypt").keyPolicy(key)); d.Statement != -1 || d.Sid != "" {
 		t.Errorf("implicit: %+v", d)
 	}
-	if (&Decision{}).Allowed() {
+	if (Decision{}).Allowed() {
 		t.Error("the zero decision allows")
 	}
 }

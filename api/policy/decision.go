@@ -90,11 +90,11 @@ const (
 )
 
 // Allowed tells whether the request may go on.
-func (d *Decision) Allowed() bool { return d.Outcome == Allowed }
+func (d Decision) Allowed() bool { return d.Outcome == Allowed }
 
 // Message returns the text of the AccessDeniedException for a refusal (spec 04 AE-01), "" for an allowed request: caller is
 // the caller's ARN, action the permission, resource the resource's ARN, or "*" for an operation without resource.
-func (d *Decision) Message(caller, action, resource string) string {
+func (d Decision) Message(caller, action, resource string) string {
 	if d.Outcome == Allowed {
 		return ""
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -127,3 +128,20 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func (o Outcome) isAllowed() bool { return o == Allowed }
+
+// TestConcurrentUse shares one compiled policy and request between goroutines; the race detector watches.
+func TestConcurrentUse(t *testing.T) {
+	req := manyStatements(t)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 20 {
+				if d := Decide(req); !d.Allowed() {
+					t.Error(d)
+				}
+				Explain(req)
+			}
+		})
+	}
+	group.Wait()
+}

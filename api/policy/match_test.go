@@ -70,7 +70,7 @@ func TestHostilePolicy(t *testing.T) {
 func TestPatternsAgainstRegexp(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	matched := 0
-	for i := range 20000 {
+	for i := range 8000 {
 		random := func(most int, alphabet string) string {
 			letters := []rune(alphabet)
 			out := make([]rune, r.IntN(most))
@@ -93,7 +93,7 @@ func TestPatternsAgainstRegexp(t *testing.T) {
 			matched++
 		}
 	}
-	if matched < 1000 {
+	if matched < 400 {
 		t.Errorf("only %d matched", matched)
 	}
 }
@@ -203,6 +203,7 @@ func TestResourcesPM02(t *testing.T) {
 		{"IDP-05 pattern", `"Resource": "arn:aws:kms:us-west-2:111122223333:key/*"`, none, false},
 		{"PRM-03 account-wide", `"Resource": "` + allOfK + `"`, none, true},
 		{"PRM-03 account-wide, any region", `"Resource": "arn:aws:kms:*:111122223333:*"`, none, true},
+		{"PRM-03 a star only", `"Resource": "arn:aws:kms:us-west-2:111122223333:?"`, none, false},
 		{"PRM-03 other region", `"Resource": "arn:aws:kms:us-east-1:111122223333:*"`, none, false},
 		{"PRM-03 account unknown", `"Resource": "` + allOfK + `"`, bare, false},
 		{"IDP-05 retiring principal", `"Resource": "arn:aws:iam::111122223333:role/*"`, grantee, true},

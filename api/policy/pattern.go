@@ -239,7 +239,7 @@ func (g *segment) suffix(s string) (int, bool) {
 		start -= n
 	}
 	n, ok := g.wild.prefix(s[start:])
-	return n, ok && start+n == len(s)
+	return n, ok && start+n == len(s) // less only where s is not UTF-8 and reads otherwise from behind
 }
 
 // search returns where the first occurrence of the segment in s ends, -1 if there is none.

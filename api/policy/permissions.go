@@ -37,6 +37,12 @@ const (
 	keysOfContext     = 1<<KeyEncryptionContext | 1<<KeyEncryptionContextKeys
 	keysOfAttestation = 1<<KeyRecipientImageSha384 | 1<<KeyRecipientPCR | 1<<KeyRecipientNitroTPMPCR
 	keysOfTags        = 1<<KeyRequestTag | 1<<KeyTagKeys
+	keysOfNewGrant    = 1<<KeyGrantConstraintType | 1<<KeyGranteePrincipal | 1<<KeyGrantIsForAWSResource | 1<<KeyGrantOperations |
+		1<<KeyRetiringPrincipal | 1<<KeyGrantConstraintSourceArn | 1<<KeyGranteeServicePrincipal | 1<<KeyRetiringServicePrincipal
+	keysOfNewKey = keysOfCaller | 1<<KeyBypassPolicyLockoutSafetyCheck | 1<<KeyKeySpec | 1<<KeyKeyUsage | 1<<KeyKeyOrigin |
+		1<<KeyMultiRegion | 1<<KeyMultiRegionKeyType | 1<<KeyResourceTag
+	keysOfSigning = 1<<KeyMessageType | 1<<KeyRequestAlias | 1<<KeySigningAlgorithm
+	keysOfData    = keysOfCrypto | keysOfContext | keysOfKey
 )
 
 // permissions is THE table, sorted by action; the rows of one action stand together, its key row first.
@@ -44,13 +50,13 @@ var permissions = [...]Permission{
 	{Action: "kms:CancelKeyDeletion", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:ConnectCustomKeyStore", Resource: ResourceNone, Keys: 1 << KeyCallerAccount},
 	{Action: "kms:CreateAlias", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
-	{Action: "kms:CreateAlias", Resource: ResourceAlias, Keys: 1<<KeyCallerAccount | 1<<KeyViaService},
+	{Action: "kms:CreateAlias", Resource: ResourceAlias, Keys: keysOfCaller},
 	{Action: "kms:CreateCustomKeyStore", Resource: ResourceNone, Keys: 1 << KeyCallerAccount},
-	{Action: "kms:CreateGrant", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantCreateGrant, Keys: keysOfContext | keysOfKey | 1<<KeyGrantConstraintType | 1<<KeyGranteePrincipal | 1<<KeyGrantIsForAWSResource | 1<<KeyGrantOperations | 1<<KeyRetiringPrincipal | 1<<KeyGrantConstraintSourceArn | 1<<KeyGranteeServicePrincipal | 1<<KeyRetiringServicePrincipal},
-	{Action: "kms:CreateKey", Resource: ResourceNone, Keys: keysOfTags | 1<<KeyBypassPolicyLockoutSafetyCheck | 1<<KeyCallerAccount | 1<<KeyKeySpec | 1<<KeyKeyUsage | 1<<KeyKeyOrigin | 1<<KeyMultiRegion | 1<<KeyMultiRegionKeyType | 1<<KeyViaService | 1<<KeyResourceTag},
-	{Action: "kms:Decrypt", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantDecrypt, Keys: keysOfCrypto | keysOfContext | keysOfKey | keysOfAttestation},
+	{Action: "kms:CreateGrant", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantCreateGrant, Keys: keysOfContext | keysOfKey | keysOfNewGrant},
+	{Action: "kms:CreateKey", Resource: ResourceNone, Keys: keysOfTags | keysOfNewKey},
+	{Action: "kms:Decrypt", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantDecrypt, Keys: keysOfData | keysOfAttestation},
 	{Action: "kms:DeleteAlias", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
-	{Action: "kms:DeleteAlias", Resource: ResourceAlias, Keys: 1<<KeyCallerAccount | 1<<KeyViaService},
+	{Action: "kms:DeleteAlias", Resource: ResourceAlias, Keys: keysOfCaller},
 	{Action: "kms:DeleteCustomKeyStore", Resource: ResourceNone, Keys: 1 << KeyCallerAccount},
 	{Action: "kms:DeleteImportedKeyMaterial", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:DeriveSharedSecret", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantDeriveSharedSecret, Keys: keysOfKey | keysOfAttestation | 1<<KeyKeyAgreementAlgorithm | 1<<KeyRequestAlias},
@@ -61,11 +67,11 @@ var permissions = [...]Permission{
 	{Action: "kms:DisconnectCustomKeyStore", Resource: ResourceNone, Keys: 1 << KeyCallerAccount},
 	{Action: "kms:EnableKey", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:EnableKeyRotation", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | 1<<KeyRotationPeriodInDays},
-	{Action: "kms:Encrypt", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantEncrypt, Keys: keysOfCrypto | keysOfContext | keysOfKey},
-	{Action: "kms:GenerateDataKey", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKey, Keys: keysOfCrypto | keysOfContext | keysOfKey | keysOfAttestation},
-	{Action: "kms:GenerateDataKeyPair", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyPair, Keys: keysOfCrypto | keysOfContext | keysOfKey | keysOfAttestation | 1<<KeyDataKeyPairSpec},
-	{Action: "kms:GenerateDataKeyPairWithoutPlaintext", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyPairWithoutPlaintext, Keys: keysOfCrypto | keysOfContext | keysOfKey | 1<<KeyDataKeyPairSpec},
-	{Action: "kms:GenerateDataKeyWithoutPlaintext", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyWithoutPlaintext, Keys: keysOfCrypto | keysOfContext | keysOfKey},
+	{Action: "kms:Encrypt", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantEncrypt, Keys: keysOfData},
+	{Action: "kms:GenerateDataKey", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKey, Keys: keysOfData | keysOfAttestation},
+	{Action: "kms:GenerateDataKeyPair", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyPair, Keys: keysOfData | keysOfAttestation | 1<<KeyDataKeyPairSpec},
+	{Action: "kms:GenerateDataKeyPairWithoutPlaintext", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyPairWithoutPlaintext, Keys: keysOfData | 1<<KeyDataKeyPairSpec},
+	{Action: "kms:GenerateDataKeyWithoutPlaintext", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateDataKeyWithoutPlaintext, Keys: keysOfData},
 	{Action: "kms:GenerateMac", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantGenerateMac, Keys: keysOfKey | 1<<KeyMacAlgorithm | 1<<KeyRequestAlias},
 	{Action: "kms:GenerateRandom", Resource: ResourceNone, Keys: keysOfAttestation},
 	{Action: "kms:GetKeyLastUsage", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
@@ -82,24 +88,24 @@ var permissions = [...]Permission{
 	{Action: "kms:ListResourceTags", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:ListRetirableGrants", Resource: ResourceNone},
 	{Action: "kms:PutKeyPolicy", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | 1<<KeyBypassPolicyLockoutSafetyCheck},
-	{Action: "kms:ReEncryptFrom", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantReEncryptFrom, Keys: keysOfCrypto | keysOfContext | keysOfKey | 1<<KeyReEncryptOnSameKey},
-	{Action: "kms:ReEncryptTo", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantReEncryptTo, Keys: keysOfCrypto | keysOfContext | keysOfKey | 1<<KeyReEncryptOnSameKey},
+	{Action: "kms:ReEncryptFrom", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantReEncryptFrom, Keys: keysOfData | 1<<KeyReEncryptOnSameKey},
+	{Action: "kms:ReEncryptTo", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantReEncryptTo, Keys: keysOfData | 1<<KeyReEncryptOnSameKey},
 	{Action: "kms:ReplicateKey", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | 1<<KeyReplicaRegion},
-	{Action: "kms:RetireGrant", Resource: ResourceKey, CrossAccount: true, Grant: GrantRetireGrant, Keys: keysOfContext | 1<<KeyResourceAliases | 1<<KeyResourceTag | 1<<KeyGrantConstraintType | 1<<KeyCallerAccount | 1<<KeyViaService},
+	{Action: "kms:RetireGrant", Resource: ResourceKey, CrossAccount: true, Grant: GrantRetireGrant, Keys: keysOfContext | 1<<KeyResourceAliases | 1<<KeyResourceTag | 1<<KeyGrantConstraintType | keysOfCaller},
 	{Action: "kms:RevokeGrant", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Keys: keysOfKey | 1<<KeyGrantIsForAWSResource},
 	{Action: "kms:RotateKeyOnDemand", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:ScheduleKeyDeletion", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | 1<<KeyScheduleKeyDeletionPendingWindowInDays | 1<<KeyTrailingDaysWithoutKeyUsage},
-	{Action: "kms:Sign", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantSign, Keys: keysOfKey | 1<<KeyMessageType | 1<<KeyRequestAlias | 1<<KeySigningAlgorithm},
+	{Action: "kms:Sign", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantSign, Keys: keysOfKey | keysOfSigning},
 	{Action: "kms:SynchronizeMultiRegionKey", Resource: ResourceKey, Keys: keysOfKey &^ keysOfCaller},
 	{Action: "kms:TagResource", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | keysOfTags},
 	{Action: "kms:TagResource", Resource: ResourceNewKey, Keys: keysOfKey | keysOfTags},
 	{Action: "kms:UntagResource", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | keysOfTags},
 	{Action: "kms:UpdateAlias", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
-	{Action: "kms:UpdateAlias", Resource: ResourceAlias, Keys: 1<<KeyCallerAccount | 1<<KeyViaService},
+	{Action: "kms:UpdateAlias", Resource: ResourceAlias, Keys: keysOfCaller},
 	{Action: "kms:UpdateCustomKeyStore", Resource: ResourceNone, Keys: 1 << KeyCallerAccount},
 	{Action: "kms:UpdateKeyDescription", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey},
 	{Action: "kms:UpdatePrimaryRegion", Resource: ResourceKey, KeyPolicy: true, Keys: keysOfKey | 1<<KeyPrimaryRegion},
-	{Action: "kms:Verify", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantVerify, Keys: keysOfKey | 1<<KeyMessageType | 1<<KeyRequestAlias | 1<<KeySigningAlgorithm},
+	{Action: "kms:Verify", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantVerify, Keys: keysOfKey | keysOfSigning},
 	{Action: "kms:VerifyMac", Resource: ResourceKey, KeyPolicy: true, CrossAccount: true, Grant: GrantVerifyMac, Keys: keysOfKey | 1<<KeyMacAlgorithm | 1<<KeyRequestAlias},
 }
 

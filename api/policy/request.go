@@ -34,7 +34,8 @@ type Request struct {
 	// exist; a foreign key that does not exist is then refused like a forbidden one (spec 04 AE-02).
 	ResourcePolicy *Policy
 	// Grants yields the grants on the key, or at least those that could be meant for the caller; nil has none. It is asked
-	// only if no policy allows the call. Order decides which of several fitting grants the decision names.
+	// only if no policy allows the call, and must be ready to be asked twice. Order decides which of several fitting grants
+	// the decision names.
 	Grants iter.Seq[*Grant]
 
 	// Identity are the identity policies of the caller: a user's own and its groups', a role's for its sessions, the

@@ -33,15 +33,13 @@ func (e *evaluation) verdictOnRetiring(g *Grant) Decision {
 	switch {
 	case e.endpointDenial.found():
 		d := e.found(ExplicitDeny, e.endpointDenial)
-		rest := e.retireBeyondEndpoint(g)
-		d.EndpointOnly = rest.Allowed()
+		d.EndpointOnly = e.retireBeyondEndpoint(g).Allowed()
 		return d
 	case e.denial.found():
 		return e.retireBeyondEndpoint(g)
 	case e.req.Endpoint != nil && !e.note("endpoint policy allows", e.endpoint.allowed()):
 		d := implicit(VPCEndpointPolicy)
-		rest := e.retireBeyondEndpoint(g)
-		d.EndpointOnly = rest.Allowed()
+		d.EndpointOnly = e.retireBeyondEndpoint(g).Allowed()
 		return d
 	}
 	return e.retireBeyondEndpoint(g)
