@@ -1,0 +1,216 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/trentkms/trent/api/policy"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/shape"
+)
+
+// conditionContext yields the condition keys of one target (spec 05 sections 5 and 6), computed when a policy asks for them.
+// Which keys exist for which operation is the permissions reference's business, not this type's.
+type conditionContext struct {
+	x *exchange
+	t *region.Target
+}
+
+// Lookup implements policy.Context.
+func (c *conditionContext) Lookup(k *policy.Key) policy.Values {
+	if v, ok := c.ofRequest(k); ok {
+		return v
+	}
+	if v, ok := c.ofKey(k); ok {
+		return v
+	}
+	return c.global(k)
+}
+
+// ofRequest are the keys whose values are members of the request.
+func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
+	cond := &c.t.Conditions
+	switch k.ID {
+	case policy.KeyBypassPolicyLockoutSafetyCheck:
+		return optionalFlag(cond.BypassLockout), true
+	case policy.KeyDataKeyPairSpec:
+		return policy.NonEmpty(cond.DataKeyPairSpec), true
+	case policy.KeyEncryptionAlgorithm:
+		return policy.NonEmpty(cond.EncryptionAlgorithm), true
+	case policy.KeyEncryptionContext:
+		return policy.Lookup((*contextPairs)(&cond.EncryptionContext), k.Variable), true
+	case policy.KeyEncryptionContextKeys:
+		return policy.PairKeys((*contextPairs)(&cond.EncryptionContext)), true
+	case policy.KeyExpirationModel:
+		return policy.NonEmpty(cond.ExpirationModel), true
+	case policy.KeyKeyAgreementAlgorithm:
+		return policy.NonEmpty(cond.KeyAgreementAlgorithm), true
+	case policy.KeyMacAlgorithm:
+		return policy.NonEmpty(cond.MacAlgorithm), true
+	case policy.KeyMessageType:
+		return policy.NonEmpty(cond.MessageType), true
+	case policy.KeyReEncryptOnSameKey:
+		return optionalFlag(cond.ReEncryptOnSameKey), true
+	case policy.KeyRequestAlias:
+		return policy.NonEmpty(c.t.RequestAlias), true
+	case policy.KeyRotationPeriodInDays:
+		return number(int64(cond.RotationPeriodDays)), true
+	case policy.KeyScheduleKeyDeletionPendingWindowInDays:
+		return number(int64(cond.PendingWindowDays)), true
+	case policy.KeySigningAlgorithm:
+		return policy.NonEmpty(cond.SigningAlgorithm), true
+	case policy.KeyValidTo:
+		if cond.ValidTo.IsZero() {
+			return policy.Absent(), true
+		}
+		return policy.One(strconv.FormatInt(cond.ValidTo.Unix(), 10)), true
+	case policy.KeyWrappingAlgorithm:
+		return policy.NonEmpty(cond.WrappingAlgorithm), true
+	case policy.KeyWrappingKeySpec:
+		return policy.NonEmpty(cond.WrappingKeySpec), true
+	case policy.KeyRequestTag:
+		return policy.Lookup(tagPairs(cond.RequestTags), k.Variable), true
+	case policy.KeyTagKeys:
+		if len(cond.TagKeys) > 0 {
+			return policy.Many(cond.TagKeys), true
+		}
+		return policy.PairKeys(tagPairs(cond.RequestTags)), true
+	}
+	return policy.Values{}, false
+}
+
+// ofKey are the keys whose values are properties of the KMS key, or, for CreateKey, of the key that is asked for.
+func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
+	spec, usage, origin, multi := c.t.Conditions.KeySpec, c.t.Conditions.KeyUsage, c.t.Conditions.KeyOrigin, c.t.Conditions.MultiRegion
+	if key := c.t.Key; key != nil {
+		spec, usage, origin, multi = key.Spec, key.Usage, key.Origin, shape.Some(key.MultiRegion)
+	}
+	switch k.ID {
+	case policy.KeyKeySpec:
+		return policy.NonEmpty(spec), true
+	case policy.KeyKeyUsage:
+		return policy.NonEmpty(usage), true
+	case policy.KeyKeyOrigin:
+		return policy.NonEmpty(origin), true
+	case policy.KeyMultiRegion:
+		return optionalFlag(multi), true
+	case policy.KeyMultiRegionKeyType:
+		if multi.Value {
+			return policy.One(string(shape.MultiRegionKeyPrimary)), true
+		}
+		return policy.Absent(), true
+	case policy.KeyResourceAliases:
+		return c.aliases(), true
+	case policy.KeyResourceTag:
+		if c.t.Key == nil {
+			return policy.Absent(), true
+		}
+		return policy.Lookup(tagPairs(c.t.Key.Tags), k.Variable), true
+	}
+	return policy.Values{}, false
+}
+
+// aliases are the names of all aliases of the key. Above the quota they prove nothing (spec 05 KCK-13).
+func (c *conditionContext) aliases() policy.Values {
+	key := c.t.Key
+	if key == nil {
+		return policy.Absent()
+	}
+	st := c.x.call.State
+	if key.AliasCount > st.Quotas().AliasesPerKey {
+		return policy.Void()
+	}
+	names := make([]string, 0, key.AliasCount)
+	for a := range st.AliasesOf(key.Account, key.ID, "") {
+		names = append(names, a.Name)
+	}
+	return policy.Many(names)
+}
+
+// global are the keys of every request.
+func (c *conditionContext) global(k *policy.Key) policy.Values {
+	caller := c.x.call.Caller
+	switch k.ID {
+	case policy.KeyCallerAccount, policy.KeyPrincipalAccount:
+		return policy.NonEmpty(caller.Account)
+	case policy.KeyPrincipalArn:
+		return policy.One(caller.ARN)
+	case policy.KeyPrincipalType:
+		return policy.One(principalType(caller.Kind))
+	case policy.KeyUserID:
+		return policy.NonEmpty(caller.PrincipalID)
+	case policy.KeyUsername:
+		return policy.NonEmpty(caller.UserName)
+	case policy.KeyPrincipalIsAWSService:
+		return policy.Flag(caller.Kind == region.PrincipalService)
+	case policy.KeyViaAWSService, policy.KeyGrantIsForAWSResource:
+		return policy.Flag(false)
+	case policy.KeyCurrentTime:
+		return policy.One(c.x.call.Now.UTC().Format(time.RFC3339))
+	case policy.KeyEpochTime:
+		return policy.One(strconv.FormatInt(c.x.call.Now.Unix(), 10))
+	case policy.KeyRequestedRegion:
+		return policy.One(c.x.srv.service.Region())
+	case policy.KeyResourceAccount:
+		return policy.NonEmpty(c.t.Account)
+	case policy.KeySecureTransport:
+		return policy.Flag(c.x.r.TLS != nil)
+	case policy.KeySourceIP:
+		return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
+	case policy.KeyUserAgent:
+		return policy.NonEmpty(c.x.r.UserAgent())
+	case policy.KeyReferer:
+		return policy.NonEmpty(c.x.r.Referer())
+	}
+	return policy.Absent()
+}
+
+func principalType(k region.PrincipalKind) string {
+	switch k {
+	case region.PrincipalRoot:
+		return "Account"
+	case region.PrincipalUser:
+		return "User"
+	case region.PrincipalRoleSession:
+		return "AssumedRole"
+	case region.PrincipalFederatedUser:
+		return "FederatedUser"
+	}
+	return "Service"
+}
+
+func optionalFlag(v shape.Opt[bool]) policy.Values {
+	if !v.Set {
+		return policy.Absent()
+	}
+	return policy.Flag(v.Value)
+}
+
+func number(n int64) policy.Values {
+	if n == 0 {
+		return policy.Absent()
+	}
+	return policy.One(strconv.FormatInt(n, 10))
+}
+
+// contextPairs are an encryption context as the engine reads it.
+type contextPairs shape.EncryptionContext
+
+// Len implements policy.Pairs.
+func (p *contextPairs) Len() int { return (*shape.EncryptionContext)(p).Len() }
+
+// Pair implements policy.Pairs.
+func (p *contextPairs) Pair(i int) (string, string) {
+	pair := (*shape.EncryptionContext)(p).At(i)
+	return pair.Key, pair.Value
+}
+
+// tagPairs are tags as the engine reads them.
+type tagPairs []fsm.Tag
+
+// Len implements policy.Pairs.
+func (p tagPairs) Len() int { return len(p) }
+
+// Pair implements policy.Pairs.
+func (p tagPairs) Pair(i int) (string, string) { return p[i].Key, p[i].Value }

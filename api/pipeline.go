@@ -1,0 +1,207 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+	"github.com/trentkms/trent/region/keyspec"
+	"github.com/trentkms/trent/region/keystate"
+	"github.com/trentkms/trent/region/shape"
+)
+
+// exchange is one request on its way through the pipeline. It belongs to one goroutine.
+type exchange struct {
+	srv   *Server
+	r     *http.Request
+	start time.Time
+	id    string // x-amzn-RequestId, the same as requestID in the audit record
+
+	body     []byte  // in buf; wiped at the end, since it carries plaintext
+	buf      *[]byte // pooled
+	bodyHash [sha256.Size]byte
+
+	target string     // the operation's name as the client sent it
+	op     *Operation // nil for operations that this service does not perform
+	in     region.Input
+	// invalid is the ValidationException that decoding found; it is answered after authentication (spec 10 PROTO-30).
+	invalid error
+	sig     *sigv4.Request
+	call    region.Call
+	out     any
+	fault   *fault.Error
+	held    bool // the gates of the first target are held
+
+	room room
+}
+
+// run takes the request from top to bottom. What it returns is what the client is told; nil is success with x.out.
+func (x *exchange) run(ctx context.Context) error {
+	if err := x.decode(); err != nil {
+		return err
+	}
+	sig, err := sigv4.Parse(x.r)
+	if err != nil {
+		return signatureFault(err)
+	}
+	x.sig = sig
+	x.bodyHash = sha256.Sum256(x.body)
+	return x.retry(ctx)
+}
+
+// attempts is how often a change is decided in all: the last time with other changes of the key held back (design: nobody is
+// starved).
+const attempts = 3
+
+// retry performs the operation, and decides again on a newer state when a change met another one.
+func (x *exchange) retry(ctx context.Context) (err error) {
+	release := func() {}
+	defer func() { release() }()
+	for n := 1; ; n++ {
+		err = x.attempt(ctx)
+		var met *region.RetryError
+		if !errors.As(err, &met) {
+			return err
+		}
+		if n == attempts {
+			return fault.Unavailable(fmt.Errorf("decided %d times, the last time undisturbed: %w", n, err))
+		}
+		if n == attempts-1 && len(x.call.Targets) > 0 {
+			if release, err = x.srv.service.Hold(ctx, x.call.Targets[0].ARN); err != nil {
+				release = func() {}
+				return fault.Unavailable(err)
+			}
+			x.held = true
+		}
+	}
+}
+
+// attempt decides and performs the operation on one state.
+func (x *exchange) attempt(ctx context.Context) error {
+	st, err := x.srv.service.View(ctx)
+	if err != nil {
+		return err
+	}
+	now := x.srv.service.Now()
+	x.call = region.Call{
+		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: (*edge)(x), Held: x.held,
+		Targets: x.room.targets[:0], Decisions: x.room.decisions[:0], Resources: x.room.resources[:0],
+	}
+	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now)
+	if err != nil {
+		return err
+	}
+	x.call.Caller = caller
+	if x.call.EventID == "" {
+		x.call.EventID = newID()
+	}
+	switch {
+	case x.op == nil:
+		return fault.New(fault.UnsupportedOperationException, "%s is not supported in this Region.", x.target)
+	case x.invalid != nil:
+		return x.invalid
+	}
+	if x.op.Class == Write {
+		if done, err := x.repeat(ctx); done || err != nil {
+			return err
+		}
+	}
+	return x.decideAndDo(ctx)
+}
+
+// decideAndDo is the part of an attempt behind authentication.
+func (x *exchange) decideAndDo(ctx context.Context) (err error) {
+	c, op := &x.call, x.op
+	c.DryRun = op.isDryRun(x.in)
+	if in, ok := x.in.(region.Checker); ok {
+		if err := in.Check(); err != nil {
+			return err
+		}
+	}
+	r := x.srv.service.NewResolver(c, op.Name, op.Aliases, op.CrossAccount)
+	if err := x.in.Resolve(&r); err != nil {
+		return err
+	}
+	for i := range c.Targets {
+		d, err := x.srv.authz.decide(x, &c.Targets[i])
+		if err != nil {
+			return err
+		}
+		c.Decisions = append(c.Decisions, d)
+	}
+	if err := x.checkKeys(); err != nil {
+		return err
+	}
+	if x.out, err = op.do(x.srv.service, ctx, c, x.in); err != nil {
+		return err
+	}
+	if c.DryRun {
+		x.wipeOutput()
+		return fault.DryRun()
+	}
+	return nil
+}
+
+// checkKeys checks usage, then state, of the keys (spec 10 PROTO-30 steps 10 and 11).
+func (x *exchange) checkKeys() error {
+	c, op := &x.call, x.op
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		if t.Key == nil {
+			continue
+		}
+		if err := keyspec.CheckUsage(op.Name, t.ARN, shape.KeyUsageType(t.Key.Usage)); err != nil {
+			return err
+		}
+	}
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		if t.Key == nil {
+			continue
+		}
+		if err := keystate.Check(op.Name, region.Facts(t.Key, c.Now), t.ARN); err != nil {
+			return err
+		}
+		if op.StateOfFirst {
+			break
+		}
+	}
+	return nil
+}
+
+// repeat answers a change that has taken effect before, at the first attempt of the same call.
+func (x *exchange) repeat(ctx context.Context) (done bool, err error) {
+	c := &x.call
+	x.identify()
+	first, ok := c.State.Repeat(c.CommandID, c.Attempt, c.Signature)
+	if !ok {
+		return false, nil
+	}
+	c.Objects = first.Objects
+	x.out, err = x.op.again(x.srv.service, ctx, c, x.in)
+	return true, err
+}
+
+// protect turns a panic into InternalFailure, so that one request cannot take the node down; the operator gets the stack.
+func (x *exchange) protect(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	return x.run(ctx)
+}
+
+func (x *exchange) wipeOutput() {
+	if x.out != nil {
+		x.op.output.Wipe(x.out)
+		x.out = nil
+	}
+}

@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/trentkms/trent/api/audit"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+)
+
+// AuditLog is where records are written; *audit.Log is it.
+type AuditLog interface {
+	// Append writes the records of one call before its answer leaves.
+	Append(ctx context.Context, recs ...[]byte) error
+}
+
+// recorded is an input whose record shows more than the request said: effective defaults (spec 03 AUD-26).
+type recorded interface{ Recorded() region.Input }
+
+// edge is what operations see of their exchange.
+type edge exchange
+
+// CheckKeyPolicy implements region.Edge.
+func (e *edge) CheckKeyPolicy(_ context.Context, c *region.Call, key *fsm.Key, policy string, bypass bool) error {
+	return e.srv.authz.checkKeyPolicy((*exchange)(e), key, policy, bypass)
+}
+
+// Record implements region.Edge: the record of a change that will have succeeded, and of the region's own events that come with
+// it, one a line.
+func (e *edge) Record(_ *region.Call, out any) []byte {
+	x := (*exchange)(e)
+	r := x.record()
+	r.ResponseElements = x.responseElements(out)
+	// Operations on foreign keys are recorded in both accounts (spec 03 AUD-05); no change works on foreign keys, so one
+	// record is all there is.
+	b := r.AppendJSON(nil)
+	for _, ev := range x.call.Also {
+		b = append(append(b, '\n'), InternalRecord(x.srv.service.Region(), ev)...)
+	}
+	return b
+}
+
+// audits tells whether the edge writes a record: not for requests without an identified caller (spec 03 AUD-09), and not for
+// changes, which every node that applies them records.
+func (x *exchange) audits() bool { return x.call.Caller != nil && !x.call.Proposed() }
+
+// writeRecord writes the record of a read, a cryptographic operation, a refusal or a repeat.
+func (x *exchange) writeRecord(ctx context.Context) error {
+	r := x.record()
+	if x.fault != nil {
+		r.ErrorCode, r.ErrorMessage = x.fault.Code.AuditCode(), x.fault.Message
+	} else if x.op.Class == Write {
+		r.ResponseElements = x.responseElements(x.out)
+	}
+	buf := recordBuffers.get()
+	defer recordBuffers.put(buf)
+	owner := x.foreignOwner()
+	if owner == "" {
+		*buf = r.AppendJSON(*buf)
+		return x.srv.audit.Append(ctx, *buf)
+	}
+	// Both accounts get a record of a successful call on a foreign key, tied together by sharedEventID (AUD-05).
+	r.SharedEventID = newID()
+	mine := r.AppendJSON(nil)
+	r.UserIdentity = r.UserIdentity.ForeignIdentity()
+	r.RecipientAccountID, r.EventID = owner, newID()
+	return x.srv.audit.Append(ctx, mine, r.AppendJSON(nil))
+}
+
+// foreignOwner is the owner of the foreign key of a successful call, "" if there is none.
+func (x *exchange) foreignOwner() string {
+	if x.fault != nil {
+		return ""
+	}
+	for i := range x.call.Targets {
+		if t := &x.call.Targets[i]; t.Key != nil && t.Key.Account != x.call.Caller.Account {
+			return t.Key.Account
+		}
+	}
+	return ""
+}
+
+// record fills what all records have in common.
+func (x *exchange) record() audit.Record {
+	c := &x.call
+	r := audit.Record{
+		UserIdentity: identityOf(c.Caller), EventTime: c.Now, EventName: x.target, AWSRegion: x.srv.service.Region(),
+		SourceIPAddress: clientIP(x.r.RemoteAddr), UserAgent: x.r.UserAgent(), RequestID: c.RequestID, EventID: c.EventID,
+		ReadOnly: x.readOnly(), RecipientAccountID: c.Caller.Account, Resources: x.room.recorded[:0],
+		TLSDetails: x.tlsDetails(),
+	}
+	if strings.Contains(x.target, "CustomKeyStore") {
+		r.Resources = nil // these operations have none at all (spec 03 AUD-20)
+	}
+	for _, res := range c.Resources {
+		r.Resources = append(r.Resources, audit.Resource{AccountID: res.Account, ARN: res.ARN})
+	}
+	text := x.room.text[:0]
+	if x.op != nil && x.op.request != nil && x.invalid == nil {
+		in := x.in
+		if full, ok := in.(recorded); ok {
+			in = full.Recorded()
+		}
+		text = x.op.request.Append(text, in)
+		r.RequestParameters = text
+	}
+	r.AdditionalEventData = notes(text[len(text):], c.Notes())
+	return r
+}
+
+// readOnly is the record's readOnly. Operations that are not performed have no row; the model's names tell reads from writes.
+func (x *exchange) readOnly() bool {
+	if x.op != nil {
+		return x.op.readOnly()
+	}
+	return strings.HasPrefix(x.target, "List") || strings.HasPrefix(x.target, "Describe")
+}
+
+// notes appends additionalEventData to b, or returns nil if there is nothing to say.
+func notes(b []byte, list []region.Note) []byte {
+	if len(list) == 0 {
+		return nil
+	}
+	b = append(b, '{')
+	for i, n := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(audit.AppendString(b, n.Name), ':')
+		b = audit.AppendString(b, n.Value)
+	}
+	return append(b, '}')
+}
+
+// responseElements renders what the row says of a success (spec 03 AUD-22, AUD-23).
+func (x *exchange) responseElements(out any) []byte {
+	switch x.op.Response {
+	case RespondKeyARN:
+		for i := range x.call.Targets {
+			if t := &x.call.Targets[i]; t.Key != nil {
+				return append(audit.AppendString([]byte(`{"keyId":`), t.ARN), '}')
+			}
+		}
+	case RespondOutput:
+		if out != nil {
+			return x.op.response.Append(nil, out)
+		}
+	}
+	return nil
+}
+
+// tlsDetails describes the connection, nil without TLS.
+func (x *exchange) tlsDetails() *audit.TLSDetails {
+	t := x.r.TLS
+	if t == nil {
+		return nil
+	}
+	x.room.tls = audit.TLSDetails{
+		TLSVersion: tlsVersion(t.Version), CipherSuite: cipherSuite(t.CipherSuite), ClientProvidedHostHeader: x.r.Host,
+		KeyExchange: t.CurveID.String(),
+	}
+	return &x.room.tls
+}
+
+// identityOf is the caller as records show it (spec 03 A3).
+func identityOf(c *region.Caller) audit.UserIdentity {
+	u := audit.UserIdentity{
+		PrincipalID: c.PrincipalID, ARN: c.ARN, AccountID: c.Account, AccessKeyID: c.AccessKeyID, UserName: c.UserName,
+	}
+	switch c.Kind {
+	case region.PrincipalRoot:
+		u.Type = audit.TypeRoot
+	case region.PrincipalUser:
+		u.Type = audit.TypeIAMUser
+	case region.PrincipalRoleSession:
+		u.Type = audit.TypeAssumedRole
+	case region.PrincipalFederatedUser:
+		u.Type = audit.TypeFederatedUser
+	case region.PrincipalService:
+		u.Type = audit.TypeAWSService
+	}
+	return u
+}
+
+// clientIP is the address of a client without its port.
+func clientIP(remote string) string {
+	if host, _, ok := strings.Cut(remote, ":"); ok && strings.LastIndexByte(remote, ':') == len(host) {
+		return host // IPv4, as nearly always
+	}
+	if ap, err := netip.ParseAddrPort(remote); err == nil {
+		return ap.Addr().Unmap().String()
+	}
+	return remote
+}
+
+// InternalRecord renders the record of a change that the region made by itself (spec 03 A10). Its event id follows from the
+// change, so that a change proposed twice has one id.
+func InternalRecord(regionName string, ev region.InternalEvent) []byte {
+	r := audit.Record{
+		UserIdentity: audit.InternalIdentity(ev.Key.Account), EventTime: ev.At, EventName: ev.Name, AWSRegion: regionName,
+		SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, EventType: audit.TypeServiceEvent,
+		EventID:            audit.EventID("trent/internal/1", ev.Name, ev.KeyARN, ev.At.UTC().Format(time.RFC3339Nano)),
+		Resources:          []audit.Resource{{AccountID: ev.Key.Account, ARN: ev.KeyARN}},
+		RecipientAccountID: ev.Key.Account, ServiceEventDetails: notes(nil, ev.Details),
+	}
+	if ev.Name != "DeleteExpiredKeyMaterial" {
+		r.ResponseElements = append(audit.AppendString([]byte(`{"keyId":`), ev.KeyARN), '}')
+	}
+	return r.AppendJSON(nil)
+}
+
+// recordFault is what the client is told when the record of its call cannot be written: without a record there is no answer.
+func recordFault(err error) *fault.Error { return fault.Unavailable(err) }

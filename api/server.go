@@ -1,0 +1,312 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/trentkms/trent/api/awsjson"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+)
+
+// Limits of a request (spec 10 section 2.2 and design: overload degrades into 503, not into collapse).
+const (
+	maxBody            = 1 << 20 // bytes
+	defaultMaxInFlight = 1024
+	defaultTimeout     = 30 * time.Second
+)
+
+const (
+	contentType  = "application/x-amz-json-1.1"
+	targetPrefix = "TrentService."
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Service *region.Service
+	Audit   AuditLog
+	Logger  *slog.Logger
+	Metrics *Metrics
+	// MaxInFlight bounds the requests worked on at one time; more are answered 503 at once. 1,024 if 0.
+	MaxInFlight int
+	// Timeout bounds the work on one request. 30 s if 0.
+	Timeout time.Duration
+}
+
+// Server answers the KMS API. It is safe for concurrent use.
+type Server struct {
+	service *region.Service
+	audit   AuditLog
+	log     *slog.Logger
+	metrics *Metrics
+	ops     table
+	// unsupported are the operations of the model that are answered with UnsupportedOperationException.
+	unsupported map[string]bool
+	authn       *authenticator
+	authz       *authorizer
+	inFlight    atomic.Int64
+	maxInFlight int64
+	timeout     time.Duration
+}
+
+// NewServer makes the server of a node.
+func NewServer(cfg Config) *Server {
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = defaultMaxInFlight
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics()
+	}
+	s := &Server{
+		service: cfg.Service, audit: cfg.Audit, log: cfg.Logger, metrics: cfg.Metrics,
+		ops: newTable(Operations()), unsupported: make(map[string]bool),
+		authn: newAuthenticator(cfg.Service), authz: newAuthorizer(cfg.Service),
+		maxInFlight: int64(cfg.MaxInFlight), timeout: cfg.Timeout,
+	}
+	for _, name := range Unsupported() {
+		s.unsupported[name] = true
+	}
+	return s
+}
+
+// Handler routes the API. Paths are taken as they are sent (a cleaned path would answer 301 and lose the POST), and refusals of
+// the router are the protocol's (spec 10 section 2.2).
+func (s *Server) Handler() http.Handler {
+	r := mux.NewRouter().SkipClean(true)
+	r.Path("/").Methods(http.MethodPost).HandlerFunc(s.serve)
+	r.NotFoundHandler = http.HandlerFunc(unknownPath)
+	r.MethodNotAllowedHandler = http.HandlerFunc(unknownPath)
+	return direct{s, r}
+}
+
+// direct takes what the router would give to serve past the router, whose context and copy of the http.Request are a good part of
+// the cost of a request. The router decides about everything else.
+type direct struct {
+	server *Server
+	router *mux.Router
+}
+
+// ServeHTTP implements http.Handler.
+func (d direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && r.URL.Path == "/" {
+		d.server.serve(w, r)
+		return
+	}
+	d.router.ServeHTTP(w, r)
+}
+
+// Forget drops what was derived from an access key that a change has replaced or removed: no correctness depends on it, it
+// shortens the time that the key of a deleted secret stays in memory. It must be told every event of the state machine.
+func (s *Server) Forget(ev fsm.Event) {
+	if ev.Kind == fsm.EventAccessKeyChanged {
+		s.authn.forget(ev.ID)
+	}
+}
+
+// unknownPath answers what is no call of this API.
+func unknownPath(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
+	h := w.Header()
+	h.Set("X-Amzn-Requestid", newID())
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, "<UnknownOperationException/>\n")
+}
+
+// serve answers one call.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !isJSON11(r.Header.Get("Content-Type")) {
+		unknownPath(w, r)
+		return
+	}
+	x := &exchange{srv: s, r: r, start: time.Now(), id: newID()}
+	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > s.maxInFlight {
+		x.fault = fault.Unavailable(errors.New("too many requests in flight"))
+		x.answer(w)
+		return
+	}
+	ctx := withDeadline(r.Context(), x.start.Add(s.timeout))
+	defer ctx.cancel()
+	x.serve(ctx, w)
+}
+
+// serve works on the request, writes its record, then its answer.
+func (x *exchange) serve(ctx context.Context, w http.ResponseWriter) {
+	defer x.wipe()
+	if err := x.readBody(w); err != nil {
+		x.fault = fault.From(err)
+		x.answer(w)
+		return
+	}
+	if err := x.protect(ctx); err != nil {
+		x.fault = fault.From(err)
+		if x.op != nil { // operations that are not performed declare nothing that would say so
+			x.fault = x.fault.ForOperation(x.target)
+		}
+	}
+	if x.audits() {
+		// The client's going away does not undo what was done: the record is written all the same.
+		if err := x.writeRecord(context.Background()); err != nil {
+			x.wipeOutput()
+			x.fault = recordFault(err)
+		}
+	}
+	x.answer(w)
+}
+
+// isJSON11 accepts the protocol's content type with any parameters.
+func isJSON11(v string) bool {
+	media, _, _ := strings.Cut(v, ";")
+	return strings.EqualFold(strings.TrimSpace(media), contentType)
+}
+
+// readBody reads the body into a pooled buffer.
+func (x *exchange) readBody(w http.ResponseWriter) error {
+	x.target = strings.TrimPrefix(x.r.Header.Get("X-Amz-Target"), targetPrefix)
+	if x.r.ContentLength > maxBody {
+		return fault.New(fault.RequestEntityTooLargeException, "The request body exceeds %d bytes.", maxBody)
+	}
+	x.buf = bodyBuffers.get()
+	from := x.r.Body
+	if x.r.ContentLength < 0 { // else net/http ends it where the header says
+		from = http.MaxBytesReader(w, from, maxBody)
+	}
+	body, err := readAll(from, *x.buf)
+	x.body, *x.buf = body, body
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return fault.New(fault.RequestEntityTooLargeException, "The request body exceeds %d bytes.", maxBody)
+	case err != nil:
+		return fault.Wrap(fault.RequestAbortedException, err, "The request body could not be read.")
+	}
+	return nil
+}
+
+// wipe ends the exchange: what the body and the decoded input held is overwritten.
+func (x *exchange) wipe() {
+	if x.buf != nil {
+		bodyBuffers.wipe(x.buf)
+		x.buf, x.body = nil, nil
+	}
+	if x.op != nil && x.in != nil {
+		x.op.input.Wipe(x.in)
+	}
+}
+
+// decode finds the operation and decodes the body. A body that is no JSON object is refused before the target is looked at
+// (spec 10 PROTO-30); violated constraints wait until the caller is known.
+func (x *exchange) decode() error {
+	if t := x.r.Header["X-Amz-Target"]; len(t) != 1 || !strings.HasPrefix(t[0], targetPrefix) {
+		x.target = ""
+	}
+	x.op = x.srv.ops[x.target]
+	if x.op == nil {
+		if err := awsjson.CheckSyntax(x.body); err != nil {
+			return serializationFault(err)
+		}
+		if !x.srv.unsupported[x.target] {
+			x.target = ""
+			return fault.New(fault.UnknownOperationException, "")
+		}
+		return nil
+	}
+	x.in = x.op.newInput()
+	invalid, err := x.op.input.Decode(x.body, x.in)
+	if err != nil {
+		return serializationFault(err)
+	}
+	if invalid != nil {
+		x.invalid = fault.New(fault.ValidationException, "%s", invalid.Message)
+	}
+	return nil
+}
+
+// serializationFault is the answer to a body that is no JSON object of the right form.
+func serializationFault(err error) error {
+	var s *awsjson.SerializationError
+	if errors.As(err, &s) {
+		return fault.Wrap(fault.SerializationException, err, "%s", s.Message)
+	}
+	return fault.Wrap(fault.SerializationException, err, "")
+}
+
+// answer writes the answer and ends the event.
+func (x *exchange) answer(w http.ResponseWriter) {
+	buf := answerBuffers.get()
+	defer answerBuffers.wipe(buf)
+	b := *buf
+	status := http.StatusOK
+	h := w.Header()
+	switch {
+	case x.fault != nil:
+		status = x.fault.Code.HTTPStatus()
+		h.Set("X-Amzn-Errortype", x.fault.Code.Name())
+		b = awsjson.AppendError(b, x.fault.Code.Name(), x.fault.Message)
+	case x.op.void || x.out == nil:
+	default:
+		b = x.op.output.Append(b, x.out)
+		x.op.output.Wipe(x.out)
+	}
+	x.room.id[0] = x.id
+	h["X-Amzn-Requestid"] = x.room.id[:]
+	h["Content-Type"] = contentTypeHeader
+	h["Cache-Control"] = noStoreHeader
+	if len(b) > measuredByHTTP {
+		h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+	*buf = b
+	x.end(status)
+}
+
+// measuredByHTTP is the length in bytes up to which net/http itself sends the Content-Length of an answer, for less than a header
+// costs; above its buffer (2 KiB) it would send chunks.
+const measuredByHTTP = 1 << 10
+
+var (
+	contentTypeHeader = []string{contentType}
+	noStoreHeader     = []string{"no-store"}
+)
+
+// end counts the call and tells the operator what went wrong on this side.
+func (x *exchange) end(status int) {
+	name := "unknown"
+	if x.op != nil || x.srv.unsupported[x.target] {
+		name = x.target
+	}
+	code := "OK"
+	if x.fault != nil {
+		code = x.fault.Code.Name()
+	}
+	x.srv.metrics.count(name, code, time.Since(x.start))
+	if x.fault == nil {
+		return
+	}
+	level := slog.LevelDebug
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	if x.srv.log.Enabled(context.Background(), level) {
+		x.srv.log.Log(context.Background(), level, "request failed", "operation", name, "requestID", x.id, "fault", x.fault)
+	}
+}
