@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trentkms/trent/api/audit"
+)
+
+func auditCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: "Read and verify audit logs"}
+	cmd.AddCommand(auditVerifyCommand(), auditSearchCommand())
+	return cmd
+}
+
+// errFindings is the failure of a verification that found something.
+var errFindings = errors.New("the audit log was changed, cut off or damaged; see the findings")
+
+func auditVerifyCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "verify DIRECTORY",
+		Short: "Verify the hash chain of an audit log, offline",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := audit.Verify(cmd.Context(), args[0], audit.VerifyOptions{})
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			} else {
+				err = printReport(cmd.OutOrStdout(), &r)
+			}
+			if err == nil && !r.OK() {
+				err = errFindings
+			}
+			return err
+		},
+	}
+	formatFlag(cmd, &format)
+	return cmd
+}
+
+func auditSearchCommand() *cobra.Command {
+	var f audit.Filter
+	cmd := &cobra.Command{
+		Use:   "search DIRECTORY",
+		Short: "Find records by key, event, principal or id; newest first, one JSON record a line",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			page, err := audit.Search(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
+			for _, e := range page.Entries {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", e.Line); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Key, "key", "", "key id or key ARN")
+	flags.StringVar(&f.EventName, "event", "", "event name, such as Decrypt")
+	flags.StringVar(&f.Principal, "principal", "", "ARN or user name of the caller")
+	flags.StringVar(&f.EventID, "event-id", "", "event id")
+	flags.IntVar(&f.Limit, "limit", 50, "records at most")
+	return cmd
+}
+
+// printReport prints a verification for people.
+func printReport(out io.Writer, r *audit.Report) error {
+	_, err := fmt.Fprintf(out, "node %s: %d segments, %d records (%d to %d), %d heads checked, sealed up to %d\n",
+		r.Node, r.Segments, r.Records, r.FirstSeq, r.LastSeq, r.HeadsChecked, r.SealedSeq)
+	for _, f := range r.Findings {
+		_, e := fmt.Fprintln(out, "finding:", f)
+		err = errors.Join(err, e)
+	}
+	for _, name := range r.TornFiles {
+		_, e := fmt.Fprintln(out, "set aside by a recovery:", name)
+		err = errors.Join(err, e)
+	}
+	return err
+}

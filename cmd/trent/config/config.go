@@ -1,0 +1,275 @@
+// Package config reads a node's configuration file (HCL) into one checked value. It guarantees that every error names file,
+// line and what to write instead, that unknown settings are refused, and that what Load returns is complete: defaults are
+// filled in and relative paths are resolved against the file's folder.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+)
+
+// File is a node's configuration. docs/configuration.md explains every setting.
+type File struct {
+	Region    string     `hcl:"region"`
+	Partition string     `hcl:"partition,optional"`
+	DataDir   string     `hcl:"data_dir"`
+	Account   string     `hcl:"account"`
+	HSM       HSM        `hcl:"hsm,block"`
+	Listeners []Listener `hcl:"listener,block"`
+	Audit     *Audit     `hcl:"audit,block"`
+	Limits    *Limits    `hcl:"limits,block"`
+	Log       *Log       `hcl:"log,block"`
+}
+
+// HSM says which module the node fronts. Kind is embedded or pkcs11.
+type HSM struct {
+	Kind            string `hcl:"kind,label"`
+	PINFile         string `hcl:"pin_file,optional"`
+	PINEnv          string `hcl:"pin_env,optional"`
+	Module          string `hcl:"module,optional"` // pkcs11: path of the shared library
+	Token           string `hcl:"token,optional"`  // pkcs11: token label
+	Sessions        int    `hcl:"sessions,optional"`
+	AllowHostUnwrap bool   `hcl:"allow_host_unwrap,optional"`
+}
+
+// Listener is an address that the node serves. Name is api (the KMS API) or ops (health and metrics).
+type Listener struct {
+	Name       string `hcl:"name,label"`
+	Address    string `hcl:"address"`
+	CertFile   string `hcl:"tls_cert_file,optional"`
+	KeyFile    string `hcl:"tls_key_file,optional"`
+	MinVersion string `hcl:"tls_min_version,optional"`
+	PlainHTTP  bool   `hcl:"plain_http,optional"`
+}
+
+// Audit configures the audit log.
+type Audit struct {
+	Dir         string `hcl:"dir,optional"`
+	Fsync       string `hcl:"fsync,optional"`
+	Interval    string `hcl:"interval,optional"`
+	SegmentSize int64  `hcl:"segment_size,optional"` // bytes
+
+	// SyncInterval is Interval parsed.
+	SyncInterval time.Duration
+}
+
+// Limits bounds the work of a node.
+type Limits struct {
+	MaxInFlight    int    `hcl:"max_in_flight,optional"`
+	RequestTimeout string `hcl:"request_timeout,optional"`
+
+	// Timeout is RequestTimeout parsed.
+	Timeout time.Duration
+}
+
+// Log configures the operator's log.
+type Log struct {
+	Level  string `hcl:"level,optional"`  // debug, info, warn, error
+	Format string `hcl:"format,optional"` // text, json
+}
+
+// Load reads and checks a configuration file.
+func Load(path string) (*File, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(path, src)
+}
+
+// Parse checks the text of a configuration file; path names it in errors and resolves relative paths.
+func Parse(path string, src []byte) (*File, error) {
+	p := hclparse.NewParser()
+	parsed, diags := p.ParseHCL(src, path)
+	if diags.HasErrors() {
+		return nil, diagError(p, diags)
+	}
+	var f File
+	if diags := gohcl.DecodeBody(parsed.Body, nil, &f); diags.HasErrors() {
+		return nil, diagError(p, diags)
+	}
+	if err := f.Complete(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &f, nil
+}
+
+// diagError renders HCL's diagnostics with file, line and the offending text.
+func diagError(p *hclparse.Parser, diags hcl.Diagnostics) error {
+	var b bytes.Buffer
+	if err := hcl.NewDiagnosticTextWriter(&b, p.Files(), 100, false).WriteDiagnostics(diags); err != nil {
+		return diags
+	}
+	return errors.New(string(bytes.TrimSpace(b.Bytes())))
+}
+
+var (
+	regionPattern  = regexp.MustCompile(`^([a-z]+-){2,3}\d+$`)
+	accountPattern = regexp.MustCompile(`^\d{12}$`)
+)
+
+// Complete checks what the schema cannot say, fills in defaults and resolves relative paths against base. Load calls it.
+func (f *File) Complete(base string) error {
+	setDefault(&f.Partition, "aws")
+	switch {
+	case !regionPattern.MatchString(f.Region) || len(f.Region) > 32:
+		return fmt.Errorf("region %q does not look like us-east-1", f.Region)
+	case !accountPattern.MatchString(f.Account):
+		return fmt.Errorf("account %q is not 12 digits", f.Account)
+	case f.DataDir == "":
+		return errors.New("data_dir is empty")
+	}
+	resolve(base, &f.DataDir)
+	if err := f.HSM.complete(base); err != nil {
+		return fmt.Errorf("hsm %q: %w", f.HSM.Kind, err)
+	}
+	if err := f.completeListeners(base); err != nil {
+		return err
+	}
+	if f.Audit == nil {
+		f.Audit = &Audit{}
+	}
+	if err := f.Audit.complete(base, f.DataDir); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if f.Limits == nil {
+		f.Limits = &Limits{}
+	}
+	var err error
+	if f.Limits.Timeout, err = duration(f.Limits.RequestTimeout, 30*time.Second); err != nil {
+		return fmt.Errorf("limits: request_timeout: %w", err)
+	}
+	if f.Log == nil {
+		f.Log = &Log{}
+	}
+	return f.Log.complete()
+}
+
+func (h *HSM) complete(base string) error {
+	switch h.Kind {
+	case "embedded":
+		if h.Module != "" || h.Token != "" {
+			return errors.New("module and token belong to kind \"pkcs11\"")
+		}
+	case "pkcs11":
+		if h.Module == "" || h.Token == "" {
+			return errors.New("module (the shared library) and token (its label) are required")
+		}
+	default:
+		return errors.New("the kind is \"embedded\" or \"pkcs11\"")
+	}
+	if (h.PINFile == "") == (h.PINEnv == "") {
+		return errors.New("name the PIN's source with exactly one of pin_file and pin_env")
+	}
+	resolve(base, &h.PINFile)
+	return nil
+}
+
+func (f *File) completeListeners(base string) error {
+	seen := map[string]bool{}
+	for i := range f.Listeners {
+		l := &f.Listeners[i]
+		if l.Name != "api" && l.Name != "ops" {
+			return fmt.Errorf("listener %q: the name is \"api\" or \"ops\"", l.Name)
+		}
+		if seen[l.Name] {
+			return fmt.Errorf("listener %q is given twice", l.Name)
+		}
+		seen[l.Name] = true
+		if err := l.complete(base); err != nil {
+			return fmt.Errorf("listener %q: %w", l.Name, err)
+		}
+	}
+	if !seen["api"] {
+		return errors.New("there is no listener \"api\"")
+	}
+	return nil
+}
+
+func (l *Listener) complete(base string) error {
+	if _, _, err := net.SplitHostPort(l.Address); err != nil {
+		return fmt.Errorf("address %q is not host:port", l.Address)
+	}
+	setDefault(&l.MinVersion, "1.3")
+	if l.MinVersion != "1.2" && l.MinVersion != "1.3" {
+		return fmt.Errorf("tls_min_version is %q; it is \"1.2\" or \"1.3\"", l.MinVersion)
+	}
+	if (l.CertFile == "") != (l.KeyFile == "") {
+		return errors.New("tls_cert_file and tls_key_file go together")
+	}
+	if l.Name == "api" && l.CertFile == "" && !l.PlainHTTP {
+		return errors.New("give tls_cert_file and tls_key_file, or say plain_http = true (behind a proxy on this machine only)")
+	}
+	if l.CertFile != "" && l.PlainHTTP {
+		return errors.New("plain_http and tls_cert_file exclude each other")
+	}
+	resolve(base, &l.CertFile)
+	resolve(base, &l.KeyFile)
+	return nil
+}
+
+func (a *Audit) complete(base, dataDir string) error {
+	setDefault(&a.Dir, filepath.Join(dataDir, "audit"))
+	resolve(base, &a.Dir)
+	setDefault(&a.Fsync, "interval")
+	if a.Fsync != "interval" && a.Fsync != "always" {
+		return fmt.Errorf("fsync is %q; it is \"interval\" or \"always\"", a.Fsync)
+	}
+	var err error
+	if a.SyncInterval, err = duration(a.Interval, 200*time.Millisecond); err != nil {
+		return fmt.Errorf("interval: %w", err)
+	}
+	setDefault(&a.SegmentSize, 64<<20)
+	if a.SegmentSize < 1<<20 {
+		return fmt.Errorf("segment_size is %d bytes; at least 1048576", a.SegmentSize)
+	}
+	return nil
+}
+
+func (l *Log) complete() error {
+	setDefault(&l.Level, "info")
+	setDefault(&l.Format, "text")
+	switch l.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		return fmt.Errorf("log: level is %q; it is debug, info, warn or error", l.Level)
+	}
+	if l.Format != "text" && l.Format != "json" {
+		return fmt.Errorf("log: format is %q; it is text or json", l.Format)
+	}
+	return nil
+}
+
+func duration(s string, otherwise time.Duration) (time.Duration, error) {
+	if s == "" {
+		return otherwise, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q is not a positive duration such as 500ms or 30s", s)
+	}
+	return d, nil
+}
+
+func setDefault[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+func resolve(base string, path *string) {
+	if *path != "" && !filepath.IsAbs(*path) {
+		*path = filepath.Join(base, *path)
+	}
+}

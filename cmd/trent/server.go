@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/cmd/trent/config"
+)
+
+// startTimeout bounds the time until a node can read its state and use its HSM.
+const startTimeout = 60 * time.Second
+
+func serverCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a node of a region from a configuration file",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return usageError{err}
+			}
+			return runServer(cmd.Context(), cfg)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "trent.hcl", "configuration file")
+	return cmd
+}
+
+func runServer(ctx context.Context, cfg *config.File) error {
+	if err := protectProcess(); err != nil {
+		return err
+	}
+	exists, err := cluster.HasNode(filepath.Join(cfg.DataDir, "raft"))
+	if err != nil {
+		return err
+	}
+	if !exists {
+		return usageError{fmt.Errorf("%s holds no node; run 'trent operator init --config FILE' first", cfg.DataDir)}
+	}
+	n, err := openNode(cfg, newLogger(cfg.Log), false)
+	if err != nil {
+		return err
+	}
+	listeners, err := n.listen(ctx)
+	if err != nil {
+		n.close(context.Background())
+		return err
+	}
+	n.work()
+	n.log.Info("serving", "region", cfg.Region, "node", n.cluster.Identity().NodeID, "version", version)
+	return n.run(ctx, listeners...)
+}
+
+// listen waits until the node is ready and opens its listeners.
+func (n *node) listen(ctx context.Context) (opened []*listener, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := n.ready(ctx); err != nil {
+		return nil, err
+	}
+	for _, l := range n.cfg.Listeners {
+		h := n.server.Handler()
+		if l.Name == "ops" {
+			h = n.opsHandler()
+		}
+		o, err := open(l, h, n.log)
+		if err != nil {
+			for _, o := range opened {
+				_ = o.Close()
+			}
+			return nil, err
+		}
+		opened = append(opened, o)
+	}
+	return opened, nil
+}
