@@ -21,13 +21,17 @@ func auditCommand() *cobra.Command {
 var errFindings = errors.New("the audit log was changed, cut off or damaged; see the findings")
 
 func auditVerifyCommand() *cobra.Command {
-	var format string
+	var format, key string
 	cmd := &cobra.Command{
 		Use:   "verify DIRECTORY",
-		Short: "Verify the hash chain of an audit log, offline",
+		Short: "Verify the hash chain and the signed heads of an audit log, offline",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := audit.Verify(cmd.Context(), args[0], audit.VerifyOptions{})
+			check, err := auditVerifier(key, args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			r, err := audit.Verify(cmd.Context(), args[0], audit.VerifyOptions{VerifyHead: check})
 			if err != nil {
 				return err
 			}
@@ -43,6 +47,7 @@ func auditVerifyCommand() *cobra.Command {
 		},
 	}
 	formatFlag(cmd, &format)
+	cmd.Flags().StringVar(&key, "audit-key", "", "public key of the region's audit heads (default: "+auditKeyFile+" beside DIRECTORY)")
 	return cmd
 }
 
@@ -76,8 +81,8 @@ func auditSearchCommand() *cobra.Command {
 
 // printReport prints a verification for people.
 func printReport(out io.Writer, r *audit.Report) error {
-	_, err := fmt.Fprintf(out, "node %s: %d segments, %d records (%d to %d), %d heads checked, sealed up to %d\n",
-		r.Node, r.Segments, r.Records, r.FirstSeq, r.LastSeq, r.HeadsChecked, r.SealedSeq)
+	_, err := fmt.Fprintf(out, "node %s: %d segments, %d records (%d to %d), %d heads and %d signatures checked, sealed up to %d\n",
+		r.Node, r.Segments, r.Records, r.FirstSeq, r.LastSeq, r.HeadsChecked, r.SignaturesChecked, r.SealedSeq)
 	for _, f := range r.Findings {
 		_, e := fmt.Fprintln(out, "finding:", f)
 		err = errors.Join(err, e)

@@ -161,7 +161,10 @@ func (n *node) ready(ctx context.Context) error {
 	if err := n.readable(ctx); err != nil {
 		return err
 	}
-	return n.service.Unlock(ctx)
+	if err := n.service.Unlock(ctx); err != nil {
+		return err
+	}
+	return n.writeAuditKey(n.cluster.State())
 }
 
 // readable waits until a read round succeeds.

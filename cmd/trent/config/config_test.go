@@ -1,0 +1,116 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const minimal = `
+region   = "us-east-1"
+account  = "111122223333"
+data_dir = "data"
+hsm "embedded" {
+  pin_file = "pin"
+}
+listener "api" {
+  address    = "127.0.0.1:7600"
+  plain_http = true
+}
+`
+
+func TestDefaults(t *testing.T) {
+	f, err := Parse("/etc/trent/node.hcl", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"partition", f.Partition, "aws"},
+		{"data directory", f.DataDir, "/etc/trent/data"},
+		{"PIN file", f.HSM.PINFile, "/etc/trent/pin"},
+		{"audit directory", f.Audit.Dir, "/etc/trent/data/audit"},
+		{"fsync", f.Audit.Fsync, "interval"},
+		{"sync interval", f.Audit.SyncInterval, 200 * time.Millisecond},
+		{"segment size", f.Audit.SegmentSize, int64(64 << 20)},
+		{"request timeout", f.Limits.Timeout, 30 * time.Second},
+		{"log level", f.Log.Level, "info"},
+		{"log format", f.Log.Format, "text"},
+		{"TLS version", f.Listeners[0].MinVersion, "1.3"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %v, want %v", c.what, c.got, c.want)
+		}
+	}
+}
+
+// TestRefusals: every mistake is named with what to write instead, and those of form with file and line.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct{ name, old, new, want string }{
+		{"unknown setting", `region   = "us-east-1"`, `region = "us-east-1"` + "\nregoin = 1", "node.hcl line 3"},
+		{"syntax", `hsm "embedded" {`, `hsm "embedded" {{`, "node.hcl line 5"},
+		{"wrong type", `plain_http = true`, `plain_http = "perhaps"`, "node.hcl line 10"},
+		{"missing region", `region   = "us-east-1"`, ``, `"region" is required`},
+		{"region", `"us-east-1"`, `"Bavaria"`, `region "Bavaria" does not look like us-east-1`},
+		{"account", `"111122223333"`, `"42"`, `account "42" is not 12 digits`},
+		{"data directory", `"data"`, `""`, "data_dir is empty"},
+		{"HSM kind", `hsm "embedded"`, `hsm "paper"`, `the kind is "embedded" or "pkcs11"`},
+		{"module of an embedded HSM", `pin_file = "pin"`, "pin_file = \"pin\"\n  module = \"x.so\"", `belong to kind "pkcs11"`},
+		{"pkcs11 without module", `hsm "embedded"`, `hsm "pkcs11"`, "module (the shared library) and token (its label) are required"},
+		{"two PIN sources", `pin_file = "pin"`, "pin_file = \"pin\"\n  pin_env = \"PIN\"", "exactly one of pin_file and pin_env"},
+		{"no PIN source", `pin_file = "pin"`, ``, "exactly one of pin_file and pin_env"},
+		{"listener name", `listener "api"`, `listener "kms"`, `listener "kms": the name is "api" or "ops"`},
+		{"no API", `listener "api"`, `listener "ops"`, `there is no listener "api"`},
+		{"address", `"127.0.0.1:7600"`, `"7600"`, `address "7600" is not host:port`},
+		{"neither TLS nor plain", `plain_http = true`, ``, "give tls_cert_file and tls_key_file"},
+		{"half a pair", `plain_http = true`, `tls_cert_file = "c"`, "go together"},
+		{"TLS version", `plain_http = true`, "plain_http = true\n  tls_min_version = \"1.1\"", `it is "1.2" or "1.3"`},
+		{"fsync", `listener "api" {`, "audit {\n  fsync = \"never\"\n}\nlistener \"api\" {", `it is "interval" or "always"`},
+		{"interval", `listener "api" {`, "audit {\n  interval = \"soon\"\n}\nlistener \"api\" {", "is not a positive duration"},
+		{"segment size", `listener "api" {`, "audit {\n  segment_size = 5\n}\nlistener \"api\" {", "at least 1048576"},
+		{"log level", `listener "api" {`, "log {\n  level = \"loud\"\n}\nlistener \"api\" {", "it is debug, info, warn or error"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := strings.Replace(minimal, c.old, c.new, 1)
+			if src == minimal {
+				t.Fatalf("the case changes nothing: %q is not in the file", c.old)
+			}
+			_, err := Parse("node.hcl", []byte(src))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestDocumentedExample: the example in the documentation is a good configuration.
+func TestDocumentedExample(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindAllSubmatch(doc, -1)
+	if len(blocks) == 0 {
+		t.Fatal("docs/configuration.md has no example")
+	}
+	for _, b := range blocks {
+		if _, err := Parse("example.hcl", b[1]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte(`hsm "pkcs11" {`))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if c, err := Parse("fuzz.hcl", src); (c == nil) == (err == nil) {
+			t.Errorf("a configuration %v and an error %v", c, err)
+		}
+	})
+}
