@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -13,7 +15,8 @@ import (
 
 // A domain key is two token objects with the same CKA_ID, 16 random bytes, so that the halves of two attempts are told
 // apart: an AES key labelled "trent/<id>/wrap" and a generic secret labelled "trent/<id>/auth". The pair counts once
-// both are there. The wrapping key is made last; a half that a crash left behind is removed by the next attempt.
+// both are there. A half that a crash left behind is ignored until DestroyDomain removes it: it might as well be one that
+// another node of a shared partition is about to complete.
 const (
 	labelPrefix = "trent/"
 	labelWrap   = "/wrap"
@@ -64,15 +67,13 @@ func (l *lease) domain(id hsm.DomainID) (domainKeys, error) {
 	if err != nil {
 		return d, err
 	}
-	switch len(pairs) {
-	case 0:
+	if len(pairs) == 0 {
 		return d, fmt.Errorf("%w: %q", hsm.ErrNoDomain, string(id))
-	case 1:
-	default:
+	}
+	if len(pairs) > 1 {
 		return d, fmt.Errorf("pkcs11: the token holds %d domain keys labelled %q: remove what does not belong there", len(pairs), wrapLabel(id))
 	}
-	for _, d = range pairs {
-	}
+	d = slices.Collect(maps.Values(pairs))[0]
 	if err := errors.Join(l.checkSensitive(d.wrap, wrapLabel(id)), l.checkSensitive(d.auth, authLabel(id))); err != nil {
 		return domainKeys{}, err
 	}
@@ -175,18 +176,16 @@ func (m *Module) CreateDomain(ctx context.Context, id hsm.DomainID) error {
 	return err
 }
 
-// addDomain makes the two halves with half and makes sure that they are the only ones: another node of a shared
-// partition may be doing the same. The caller holds tokenMu.
+// addDomain makes the two halves with half and makes sure that they are the only pair: another node of a shared
+// partition may be doing the same. Who completes a pair looks for others afterwards and gives way to them, so that of
+// two the one completed later sees the other; both may give way, but never both stay. The caller holds tokenMu.
 func (l *lease) addDomain(id hsm.DomainID, half func(f *form, template attrs) (pkcs11.ObjectHandle, error)) error {
-	pairs, halves, err := l.domainPairs(id)
+	pairs, _, err := l.domainPairs(id)
 	if err != nil {
 		return err
 	}
 	if len(pairs) > 0 {
 		return fmt.Errorf("%w: %q", hsm.ErrDomainExists, string(id))
-	}
-	if err := l.destroyAll(halves); err != nil {
-		return err
 	}
 	pair, err := l.ck.GenerateRandom(l.session, pairIDSize)
 	if err != nil {

@@ -141,8 +141,14 @@ func TestInterruptedCreateDomain(t *testing.T) {
 	if err := m.CreateDomain(t.Context(), testDomain); err != nil {
 		t.Error(err)
 	}
-	if n := r.objects(m, labelPrefix); n != 2 {
-		t.Errorf("%d objects, want one pair", n)
+	if n := r.objects(m, labelPrefix); n != 3 {
+		t.Errorf("%d objects, want a pair and the half, which somebody may be about to complete", n)
+	}
+	if err := m.DestroyDomain(t.Context(), testDomain); err != nil {
+		t.Error(err)
+	}
+	if n := r.objects(m, labelPrefix); n != 0 {
+		t.Errorf("%d objects are left after DestroyDomain", n)
 	}
 }
 

@@ -141,17 +141,3 @@ func (k *key) blame(l *lease, h oaepHash, private pkcs11.ObjectHandle, cause err
 	}
 	return errDecrypt
 }
-
-// refresh exchanges a spoiled session for another one.
-func (l *lease) refresh() error {
-	if !l.spoiled {
-		return nil
-	}
-	s, err := l.m.takeSession(l.conn)
-	if err != nil {
-		return err
-	}
-	l.m.returnSession(l.conn, l.session, true)
-	l.session, l.spoiled = s, false
-	return nil
-}

@@ -22,9 +22,8 @@ func wrong(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", hsm.ErrWrongMaterial, fmt.Sprintf(format, args...))
 }
 
-// Import unwraps what a client wrapped for wrapping, checks its form, and wraps it under domain key id. Symmetric, HMAC
-// and RSA keys, and curve keys where the token can do that, never leave the token; Config.AllowHostUnwrap says what else
-// there is.
+// Import unwraps what a client wrapped for wrapping, checks its form, and wraps it under domain key id, inside the token
+// wherever the token can do and check that. Config.AllowHostUnwrap says what else there is.
 func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mechanism hsm.WrapMechanism, encrypted []byte, id hsm.DomainID, t hsm.KeyType, u hsm.Usage, binding []byte) (hsm.Wrapped, error) {
 	if err := m.can(t, u); err != nil {
 		return hsm.Wrapped{}, err

@@ -16,6 +16,23 @@ type lease struct {
 	session pkcs11.SessionHandle
 	// spoiled says that the session is to be closed: a call on it failed, so that an operation may be left open in it.
 	spoiled bool
+	// renewed counts the sessions that were exchanged for another.
+	renewed int
+}
+
+// refresh exchanges a spoiled session for another one. Its objects are gone.
+func (l *lease) refresh() error {
+	if !l.spoiled {
+		return nil
+	}
+	s, err := l.m.takeSession(l.conn)
+	if err != nil {
+		return err
+	}
+	l.m.returnSession(l.conn, l.session, true)
+	l.session, l.spoiled = s, false
+	l.renewed++
+	return nil
 }
 
 // spoil notes that err came out of a call on the session, and names the call.
@@ -108,18 +125,29 @@ func (l *lease) search(template attrs, most int) ([]pkcs11.ObjectHandle, error) 
 // resort for what cannot be destroyed.
 type scratch struct {
 	l       *lease
-	objects []pkcs11.ObjectHandle
+	objects []scratchObject
+}
+
+// scratchObject is an object of the session that the lease had at the time.
+type scratchObject struct {
+	handle  pkcs11.ObjectHandle
+	renewed int
 }
 
 func (l *lease) scratch() *scratch { return &scratch{l: l} }
 
 // keep has the object destroyed with the others.
-func (s *scratch) keep(o pkcs11.ObjectHandle) { s.objects = append(s.objects, o) }
+func (s *scratch) keep(o pkcs11.ObjectHandle) {
+	s.objects = append(s.objects, scratchObject{o, s.l.renewed})
+}
 
-// drop destroys the objects.
+// drop destroys the objects, but for those that went with their session: tokens may have given their handles to others.
 func (s *scratch) drop() {
 	for _, o := range s.objects {
-		if err := s.l.destroy(o); err != nil {
+		if o.renewed != s.l.renewed {
+			continue
+		}
+		if err := s.l.destroy(o.handle); err != nil {
 			s.l.spoiled = true
 		}
 	}

@@ -3,6 +3,7 @@ package pkcs11
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestHangingCalls(t *testing.T) {
 	cfg.PoolSize, cfg.MaxStuck = 2, 3
 	m := r.open(cfg)
 	k := newKey(t, m, hsm.Symmetric, hsm.UseDerive)
-	m.cfg.CallTimeout = 40 * time.Millisecond
+	m.cfg.CallTimeout = 250 * time.Millisecond
 	b := newBlocker(r)
 	var out [32]byte
 	for i := range 3 {
@@ -89,8 +90,7 @@ func TestHangingCalls(t *testing.T) {
 			}
 		}
 	}
-	m.cfg.CallTimeout = time.Hour
-	if _, err := m.HasDomain(t.Context(), testDomain); !errors.Is(err, hsm.ErrUnavailable) {
+	if _, err := m.HasDomain(t.Context(), testDomain); !errors.Is(err, hsm.ErrUnavailable) || !strings.Contains(err.Error(), "3 calls hang") {
 		t.Errorf("beyond MaxStuck: %v", err)
 	}
 	b.open()
@@ -128,6 +128,31 @@ func TestNoFinalizeUnderHangingCalls(t *testing.T) {
 	b.open()
 	eventually(t, "the call returns", func() bool { return r.lib.gate.shut(t.Context()) == 0 })
 	r.lib.gate.open()
+}
+
+// TestOpenDeadline: opening gives up on a library that hangs, and leaves nothing behind when that lets go.
+func TestOpenDeadline(t *testing.T) {
+	r := newRig(t)
+	cfg := r.newToken()
+	cfg.OpenTimeout = 50 * time.Millisecond
+	free := make(chan struct{})
+	r.hook.set(func(call string, _ pkcs11.SessionHandle) error {
+		if call == "C_Login" {
+			<-free
+		}
+		return nil
+	})
+	if _, err := r.lib.Open(cfg); !errors.Is(err, hsm.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open: %v", err)
+	}
+	close(free)
+	r.hook.set(nil)
+	eventually(t, "nobody is inside", func() bool { return r.lib.gate.shut(t.Context()) == 0 })
+	r.lib.gate.open()
+	cfg.OpenTimeout = 0
+	if err := r.open(cfg).Health(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestBusyPool: calls wait for a place no longer than their context.

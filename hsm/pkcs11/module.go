@@ -45,6 +45,8 @@ func (l *Library) openModule(cfg Config) (*Module, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.OpenTimeout)
 	defer cancel()
 	if err := m.register(ctx); err != nil {
+		m.closed.Store(true) // a connection that comes too late is closed by whoever makes it
+		m.unregister()
 		return nil, err
 	}
 	p, err := m.probe(ctx)
@@ -93,13 +95,26 @@ func (m *Module) firstConnection() error {
 		Label:        m.token.Label,
 		FIPS:         "unknown", // PKCS #11 does not tell
 	}
+	m.checkSessions()
 	m.lib.mu.Lock()
-	defer m.lib.mu.Unlock()
-	if m.lib.status == closed {
-		return hsm.ErrClosed
+	late := m.lib.status == closed || m.closed.Load()
+	if !late {
+		m.lib.modules[m] = struct{}{}
 	}
-	m.lib.modules[m] = struct{}{}
+	m.lib.mu.Unlock()
+	if late {
+		return errors.Join(hsm.ErrClosed, m.ck.CloseSession(m.conn.Swap(nil).anchor))
+	}
 	return nil
+}
+
+// checkSessions warns of a pool that the token has no room for.
+func (m *Module) checkSessions() {
+	most, want := m.token.MaxRwSessionCount, uint(m.cfg.PoolSize+m.cfg.MaxStuck+1)
+	if unknown := ^uint(0); most != 0 && most != unknown && most < want {
+		m.log.Warn("pkcs11: the token allows fewer sessions than the pool may open: lower the pool size",
+			"token", m.cfg.tokenName(), "allowed", most, "wanted", want)
+	}
 }
 
 // Info describes the token.
@@ -179,13 +194,17 @@ func (m *Module) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CallTimeout)
 	defer cancel()
 	err := m.disconnect(ctx)
-	m.lib.mu.Lock()
-	delete(m.lib.modules, m)
-	m.lib.mu.Unlock()
+	m.unregister()
 	if m.ownsLibrary {
 		err = errors.Join(err, m.lib.Close())
 	}
 	return err
+}
+
+func (m *Module) unregister() {
+	m.lib.mu.Lock()
+	defer m.lib.mu.Unlock()
+	delete(m.lib.modules, m)
 }
 
 // disconnect takes every place of the pool, so that nobody uses a session any more, and closes them.

@@ -2,6 +2,7 @@ package pkcs11
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io/fs"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,6 +21,14 @@ import (
 )
 
 var testRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// testHashes leaves out what the mode of the tests forbids.
+func testHashes() []oaepHash {
+	if fips140.Enforced() {
+		return []oaepHash{oaepSHA256}
+	}
+	return []oaepHash{oaepSHA1, oaepSHA256}
+}
 
 // raw is the RSA operation without padding, which the token does.
 func raw(priv *rsa.PrivateKey, c []byte) []byte {
@@ -32,7 +42,7 @@ func TestUnpadOAEP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for h := range oaepHashes {
+	for _, h := range testHashes() {
 		limit := h.maxPlain(priv.Size())
 		for _, n := range []int{0, 1, 32, limit - 1, limit} {
 			want := randomBytes(n)
@@ -70,7 +80,7 @@ func pad(h oaepHash, size int, first byte, db []byte) []byte {
 // TestUnpadOAEPRefusals: each part of the padding is checked.
 func TestUnpadOAEPRefusals(t *testing.T) {
 	const size = 256
-	for h := range oaepHashes {
+	for _, h := range testHashes() {
 		label := h.crypto().New().Sum(nil)
 		db := make([]byte, size-len(label)-1)
 		copy(db, label)
@@ -108,6 +118,9 @@ func TestUnpadOAEPWycheproof(t *testing.T) {
 		"rsa_oaep_2048_sha256_mgf1sha256_test.json": oaepSHA256,
 		"rsa_oaep_3072_sha256_mgf1sha256_test.json": oaepSHA256,
 	} {
+		if !slices.Contains(testHashes(), h) {
+			continue
+		}
 		text, err := fs.ReadFile(wycheproof.TestVectors, file)
 		if err != nil {
 			t.Fatal(err)
@@ -157,7 +170,7 @@ func FuzzUnpadOAEP(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{1}, 190), []byte{255}, byte(0))
 	f.Fuzz(func(t *testing.T, message, noise []byte, first byte) {
 		const size = 256
-		for h := range oaepHashes {
+		for _, h := range testHashes() {
 			unpadOAEP(h, bytes.Clone(noise))
 			if len(message) > h.maxPlain(size) {
 				continue

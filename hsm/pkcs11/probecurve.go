@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ed25519"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/asn1"
 	"errors"
@@ -44,6 +45,12 @@ func (t *trial) pair(kt hsm.KeyType, granted []uint, public ...uint) (private pk
 func (t *trial) tryCurves() error {
 	for _, kt := range keyTypes {
 		if forms[kt].kind != kindEC {
+			continue
+		}
+		if kt == hsm.Secp256k1 && fips140.Enforced() {
+			if err := t.miss(kt.String()+" keys", errStrict); err != nil {
+				return err
+			}
 			continue
 		}
 		signErr := t.tryECDSA(kt)
@@ -290,6 +297,8 @@ func (p *profile) usable(kt hsm.KeyType) bool {
 func (t *trial) whyNoImport(m hsm.WrapMechanism) string {
 	h, _, _ := importParts(m)
 	switch {
+	case !t.p.hostHash(h):
+		return errStrict.Error()
 	case t.p.rawRSA:
 		return "the token cannot unwrap or check it, and this process cannot either"
 	case !t.p.oaep[h].transport && !t.p.oaep[h].hybrid:

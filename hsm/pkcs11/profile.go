@@ -78,21 +78,24 @@ func (p *profile) route(m hsm.WrapMechanism, t hsm.KeyType, canDerive bool) rout
 	switch {
 	case f.kind == kindMLDSA, f.kind == kindRSA && !hybrid:
 		return routeNone // spec 06 PQC-07, spec 07 WRP-04
+	case !p.hostHash(h):
+		return routeNone
 	case !hybrid && inToken && f.kind == kindSecret && o.transport, !hybrid && inToken && o.unwrapsPrivate:
 		return routeDirect
 	case hybrid && inToken && o.hybrid:
 		return routeHybrid
 	case hybrid && inToken && o.transport:
 		return routeComposed
-	case hybrid && inToken && p.rawRSA && p.hostHash(h):
+	case hybrid && inToken && p.rawRSA:
 		return routeHostKey
-	case f.kind != kindRSA && p.rawRSA && p.hostHash(h):
+	case f.kind != kindRSA && p.rawRSA:
 		return routeHost
 	}
 	return routeNone
 }
 
-// hostHash reports whether this process may compute with the hash.
+// hostHash reports whether the mode of this process allows the hash: with fips140=only, clients get no SHA-1 from any
+// module. Transport keys with SHA-1, which are the token's and the operator's affair alone, are not meant.
 func (p *profile) hostHash(h oaepHash) bool { return h != oaepSHA1 || !fips140.Enforced() }
 
 // capabilities returns a copy for callers.

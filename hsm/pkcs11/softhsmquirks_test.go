@@ -3,9 +3,13 @@ package pkcs11
 import (
 	"bytes"
 	"crypto/aes"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +70,51 @@ func TestSoftHSMCapabilities(t *testing.T) {
 		if strings.Contains(missing, "this process removes the padding itself") != host {
 			t.Errorf("host %v: Missing tells otherwise:\n%s", host, missing)
 		}
+	}
+}
+
+// TestStrictFIPS runs itself again with fips140=only: what the mode forbids is not claimed, the rest works.
+func TestStrictFIPS(t *testing.T) {
+	if !fips140.Enforced() {
+		softHSM(t)
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStrictFIPS$", "-test.v")
+		cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestStrictFIPS") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	r := newRigOn(t, func(ck cryptoki) cryptoki { return ck })
+	cfg := r.newToken()
+	cfg.AllowHostUnwrap = true
+	m := r.open(cfg)
+	caps := m.Capabilities()
+	if caps.Can(hsm.Secp256k1, hsm.UseSign) || caps.CanUse(hsm.RSA2048, hsm.UseDecrypt, hsm.RSAOAEPSHA1) ||
+		len(caps.Import[hsm.WrapOAEPSHA1]) != 0 || len(caps.Import[hsm.WrapRSAAESKWSHA1]) != 0 {
+		t.Errorf("claims what fips140=only forbids: %+v", caps)
+	}
+	if missing := strings.Join(caps.Missing, "\n"); !strings.Contains(missing, "fips140=only") {
+		t.Errorf("Missing does not tell of the mode:\n%s", missing)
+	}
+	k := newKey(t, m, hsm.RSA2048, hsm.UseDecrypt)
+	c, err := k.Encrypt(t.Context(), hsm.RSAOAEPSHA256, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Decrypt(t.Context(), hsm.RSAOAEPSHA256, c); err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := k.Encrypt(t.Context(), hsm.RSAOAEPSHA1, []byte("hello")); !errors.Is(err, hsm.ErrUnsupported) {
+		t.Errorf("SHA-1: %v", err)
+	}
+	unwrap := newKey(t, m, hsm.RSA2048, hsm.UseUnwrap)
+	if _, err := m.Import(t.Context(), unwrap, hsm.WrapRSAAESKWSHA256, make([]byte, 296), testDomain, hsm.Symmetric, hsm.UseDerive, nil); !errors.Is(err, hsm.ErrInvalidInput) {
+		t.Errorf("import of junk: %v", err)
+	}
+	var out [32]byte
+	if err := newKey(t, m, hsm.Symmetric, hsm.UseDerive).DeriveKey(t.Context(), nil, &out); err != nil {
+		t.Error(err)
 	}
 }
 
