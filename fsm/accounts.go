@@ -11,10 +11,12 @@ func (c *PutAccount) check() error { return c.Account.check() }
 // applyPutAccount keeps the counters and the date of creation of an account that exists.
 func applyPutAccount(t *tx, c *PutAccount) outcome {
 	account := c.Account
-	account.KeyCount, account.Version = 0, t.index
 	if old := t.account(account.ID); old != nil {
-		account.KeyCount, account.CreatedAt = old.KeyCount, old.CreatedAt
+		account = *old
+	} else {
+		account = Account{ID: account.ID, CreatedAt: account.CreatedAt}
 	}
+	account.Version = t.index
 	t.put(tableAccounts, &account)
 	return done()
 }
@@ -50,14 +52,54 @@ func applyPutAccessKey(t *tx, c *PutAccessKey) outcome {
 	if t.domainKey(access.Domain) == nil {
 		return conflict("the domain key version does not exist")
 	}
-	if old := t.accessKey(access.ID); old != nil {
-		if old.Account != access.Account {
-			return stale("the access key id is taken")
-		}
+	old := t.accessKey(access.ID)
+	if old != nil && (old.Account != access.Account || old.Principal != access.Principal) {
+		return stale("the access key id is taken")
+	}
+	if out := t.mayHold(&access, old == nil); !out.ok() {
+		return out
+	}
+	if old != nil {
 		t.event(EventAccessKeyChanged, old.Account, old.ID, nil)
 	}
 	access.Version = t.index
 	t.put(tableAccessKeys, &access)
+	return done()
+}
+
+// rootPrincipal is the principal of an account root user's access keys.
+const rootPrincipal = "root"
+
+// mayHold tells whether the principal of an access key exists and, for a new key, has room for it.
+func (t *tx) mayHold(access *AccessKey, isNew bool) outcome {
+	if access.Principal == rootPrincipal {
+		return done()
+	}
+	user := t.identity(access.Principal)
+	if user == nil || user.Type != IdentityUser || user.Account != access.Account {
+		return conflict("the user does not exist")
+	}
+	n := 0
+	for range t.accessKeysOf(access.Account, access.Principal) {
+		n++
+	}
+	if isNew && n >= MaxAccessKeys {
+		return stale("the user's access keys are at the quota")
+	}
+	return done()
+}
+
+func (c *SetAccessKeyStatus) check() error { return checkName("access key id", c.ID, maxID) }
+
+func applySetAccessKeyStatus(t *tx, c *SetAccessKeyStatus) outcome {
+	old := t.accessKey(c.ID)
+	if old == nil {
+		return conflict("the access key does not exist")
+	}
+	access := *old
+	access.Active, access.Version = c.Active, t.index
+	t.put(tableAccessKeys, &access)
+	t.event(EventAccessKeyChanged, old.Account, old.ID, nil)
 	return done()
 }
 

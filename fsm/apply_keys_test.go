@@ -66,9 +66,9 @@ func TestApplyKeySettings(t *testing.T) {
 		{name: "pending import", setup: external, body: &SetEnabled{ref1(1), true}, code: Stale, detail: notImported},
 		{name: "absent", body: &SetEnabled{ref1(1), true}, code: Conflict, detail: absent},
 
-		{name: "puts", setup: gone, body: &PutKeyPolicy{ref1(1), "{}"}, after: version(func(k *Key) uint64 { return k.PolicyVersion })},
-		{name: "quota", setup: key, body: &PutKeyPolicy{ref1(1), strings.Repeat("x", 32_769)}, code: Stale, detail: "the key policy is over the quota"},
-		{name: "absent", body: &PutKeyPolicy{ref1(1), "{}"}, code: Conflict, detail: absent},
+		{name: "puts", setup: gone, body: &PutKeyPolicy{Key: ref1(1), Policy: "{}"}, after: version(func(k *Key) uint64 { return k.PolicyVersion })},
+		{name: "quota", setup: key, body: &PutKeyPolicy{Key: ref1(1), Policy: strings.Repeat("x", 32_769)}, code: Stale, detail: "the key policy is over the quota"},
+		{name: "absent", body: &PutKeyPolicy{Key: ref1(1), Policy: "{}"}, code: Conflict, detail: absent},
 	})
 }
 
@@ -106,7 +106,9 @@ func TestApplyDeletion(t *testing.T) {
 				eq(t, "alias of another key", s.Alias(account1, "alias/c").KeyID, keyID(2))
 				eq(t, "last use", s.KeyLastUse(account1, keyID(1)), nil)
 				eq(t, "keys of the account", s.Account(account1).KeyCount, 1)
-				eq(t, "events", l.events, []Event{{EventKeyDeleted, l.index, account1, keyID(1), nil}})
+				eq(t, "events", l.events, []Event{
+					{EventMaterialGone, l.index, account1, keyID(1), materialID(1)}, {EventKeyDeleted, l.index, account1, keyID(1), nil},
+				})
 				if _, ok := s.Remembered(commandID(int(l.index))); ok {
 					t.Error("the scheduler's command is remembered")
 				}
@@ -229,4 +231,26 @@ func TestDeletedKeyTakesItsMaterial(t *testing.T) {
 	eq(t, "events", l.events, []Event{
 		{EventMaterialGone, l.index, account1, keyID(1), materialID(1)}, {EventKeyDeleted, l.index, account1, keyID(1), nil},
 	})
+}
+
+// TestNothingIsDestroyedAfterAJump: a command that carries region time on by more than a day, and everything within a day after
+// it, destroys nothing; expiry at use does not wait (the region looks at the clock for that).
+func TestNothingIsDestroyedAfterAJump(t *testing.T) {
+	l := newRegion(t)
+	l.ok(newKey(account1, 1))
+	at := now0 + 7*holdAfter
+	l.ok(schedule(1, at))
+	if r := l.do(&DeleteKey{ref1(1), at}, at); r.Code != Conflict {
+		t.Fatalf("the command that jumps deleted the key: %+v", r)
+	}
+	if r := l.do(&TermStart{"node-1"}, at); r.Code != OK {
+		t.Fatal(r)
+	}
+	eq(t, "end of the hold", l.state().Region().HoldUntil, at+holdFor)
+	if r := l.do(&DeleteKey{ref1(1), at}, at+holdFor-1); r.Code != Conflict {
+		t.Fatalf("the key was deleted during the hold: %+v", r)
+	}
+	if r := l.do(&DeleteKey{ref1(1), at}, at+holdFor); r.Code != OK {
+		t.Fatalf("the key was not deleted after the hold: %+v", r)
+	}
 }

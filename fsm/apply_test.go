@@ -32,6 +32,7 @@ func runApply(t *testing.T, cases []applyCase) {
 				l.refused(c.body, c.time, c.code, c.detail)
 				return
 			}
+			l.walk(c.time)
 			l.events = nil
 			if r := l.do(c.body, c.time); r.Code != OK || r.Index != l.index || r.Repeat || r.Detail != "" {
 				t.Fatalf("%+v, want it to take effect", r)
@@ -86,6 +87,8 @@ func TestReadersKeepTheirRows(t *testing.T) {
 	l.ok(imported(ref1(2), 2, MaterialCurrent, false))
 	l.ok(&DeleteMaterial{ref1(2), materialID(2)})
 	l.ok(&PutAccount{Account{ID: account1}})
+	l.ok(newGrant(1, 1))
+	l.ok(&DeleteGrant{ref1(1), grantID(1), GrantRetired})
 	if !bytes.Equal(frozen, snapshotOf(t, before)) {
 		t.Error("a published state has changed")
 	}

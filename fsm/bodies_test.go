@@ -1,5 +1,7 @@
 package fsm
 
+import "bytes"
+
 // goldenCommands holds one command of each kind with every field set. Their bytes are in testdata/commands.
 func goldenCommands() []Command {
 	material := Material{
@@ -8,33 +10,42 @@ func goldenCommands() []Command {
 	}
 	ref := KeyRef{"111122223333", "key-1"}
 	quotas := Quotas{100_000, 50, 51, 25, 50_000, 32_768}
-	account := Account{ID: "111122223333", CreatedAt: 1004, KeyCount: 7, Version: 8}
+	account := Account{ID: "111122223333", CreatedAt: 1004, KeyCount: 7, Version: 8, Users: 1, Groups: 2, Roles: 3, Policies: 4}
 	access := AccessKey{"AKIA1", "111122223333", "root", 3, []byte{0xd1}, true, 1005, 9}
 	domain := DomainKey{Version: 3, ID: "domain-3", CreatedAt: 1006, Active: true, Wrapped: []WrappedDomain{{"node-1", []byte{0xe1}}}, Probe: []byte{0xe2}}
 	key := Key{
 		Account: "111122223333", ID: "key-1", Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "EXTERNAL", Manager: "CUSTOMER",
 		MultiRegion: true, Description: "d", CreatedAt: 1007, Enabled: true, Policy: "{}", Tags: []Tag{{"k", "v"}},
 		Materials: []Material{material}, Current: 0, Rotation: &Rotation{true, 365, 1009},
-		PolicyVersion: 11, TagsVersion: 12, AliasVersion: 13, Version: 14, AliasCount: 15,
+		PolicyVersion: 11, TagsVersion: 12, AliasVersion: 13, Version: 14, AliasCount: 15, GrantCount: 17,
+		PolicyPrincipals: []PolicyPrincipal{{"arn:aws:iam::111122223333:user/u", "AIDA1"}},
 	}
 	pending := material
 	pending.State = MaterialPendingRotation
+	digest := bytes.Repeat([]byte{0xd4}, 32)
+	node := Node{ID: "node-1", Address: "host:1", Transport: []byte{0x13}, Mechanism: 2, FeatureLevel: 1, JoinedAt: 1020, Version: 18}
 	bodies := []Body{
 		&TermStart{"node-1"},
-		&InitRegion{Region{"cluster-1", "us-east-1", "aws", 1010, &material}, quotas, account, access, domain},
+		&InitRegion{Region{"cluster-1", "us-east-1", "aws", 1010, &material, 1012}, quotas, account, access, domain},
 		&SetQuotas{quotas},
 		&PutAccount{account},
 		&PutAccessKey{access},
 		&DeleteAccessKey{"AKIA1"},
 		&PutDomainKey{domain},
 		&PutAuditHead{AuditHead{"node-1", 4, 5, []byte{0xf1}, "audit-1", []byte{0xf2}, 1011, true, []byte{0xf3}}},
+		&PutAuthority{Authority{2, []byte{0x11}, 3, []byte{0x12}, 1017}},
+		&PutJoinToken{JoinToken{Digest: digest, CreatedAt: 1018, ExpiresAt: 1019}},
+		&AdmitNode{digest, digest, node},
+		&PutNode{node},
+		&WrapDomainKey{3, WrappedDomain{"node-1", []byte{0xe1}}},
+		&ForgetNode{"node-1"},
 		&CreateKey{key},
 		&SetDescription{ref, "new"},
 		&SetEnabled{ref, true},
 		&ScheduleDeletion{ref, 1012, 7},
 		&CancelDeletion{ref},
 		&DeleteKey{ref, 1012},
-		&PutKeyPolicy{ref, "{}"},
+		&PutKeyPolicy{ref, "{}", key.PolicyPrincipals},
 		&TagKey{ref, []Tag{{"k", "v"}, {"l", "w"}}},
 		&UntagKey{ref, []string{"k", "l"}},
 		&CreateAlias{"111122223333", "alias/a", "key-1"},
@@ -47,6 +58,27 @@ func goldenCommands() []Command {
 		&ExpireMaterial{ref, []byte{0xa1}, 1003},
 		&RewrapMaterial{ref, []byte{0xa1}, 3, 4, []byte{0xb4}},
 		&LastUsage{[]KeyUse{{"111122223333", "key-1", 1015, "Decrypt", "event-1", "request-1"}}},
+		&CreateGrant{Grant{
+			ID: grantID(1), Account: "111122223333", KeyID: "key-1",
+			Grantee:    GrantPrincipal{"arn:aws:iam::111122223333:user/u", "AIDA1", "AROA1"},
+			Retiring:   &GrantPrincipal{"arn:aws:iam::111122223333:user/v", "AIDA2", "AROA2"},
+			Operations: GrantDecrypt | GrantDeriveSharedSecret, Constraint: &GrantConstraint{ConstraintEquals, []Pair{{"k", "v"}, {"l", "w"}}},
+			Name: "n", IssuingAccount: "444455556666", CreatedAt: 1016, Parent: grantID(2), Version: 16,
+		}},
+		&DeleteGrant{ref, grantID(1), GrantRevoked},
+		&PurgeGrants{ref},
+		&PutIdentity{Identity{
+			Account: "111122223333", Type: IdentityRole, ID: "AROA1", Name: "n", Path: "/a/", CreatedAt: 1017,
+			Inline: []InlinePolicy{{"i", "{}"}}, Attached: []string{"ANPA1"}, Boundary: "ANPA2", Tags: []Tag{{"k", "v"}},
+			Trust: "{}", TrustPrincipals: key.PolicyPrincipals, MaxSession: 3600, Description: "d", Version: 18, Members: 19,
+		}, 20},
+		&DeleteIdentity{"AROA1", 21},
+		&PutManagedPolicy{ManagedPolicy{
+			Account: "111122223333", ID: "ANPA1", Name: "n", Path: "/a/", Description: "d", CreatedAt: 1018, UpdatedAt: 1019,
+			Versions: []PolicyVersion{{1, "{}", 1020}}, Default: 1, Last: 2, Tags: []Tag{{"k", "v"}}, Version: 22, Attachments: 23, Boundaries: 24,
+		}, 25},
+		&DeleteManagedPolicy{"ANPA1", 26},
+		&SetAccessKeyStatus{"AKIA1", true},
 	}
 	commands := make([]Command, len(bodies))
 	for i, body := range bodies {
@@ -62,8 +94,11 @@ func goldenCommands() []Command {
 
 // unset lists fields that a command of the kind must leave at zero, or where zero is the value that means something.
 var unset = map[string]bool{
+	"PutJoinToken.Token.Node":         true,
+	"PutJoinToken.Token.Key":          true,
 	"CreateKey.Key.DeletionAt":        true,
 	"CreateKey.Key.PendingWindowDays": true,
 	"CreateKey.Key.OnDemandRotations": true,
 	"CreateKey.Key.Current":           true,
+	"PutIdentity.Identity.Groups":     true, // users only
 }

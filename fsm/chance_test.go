@@ -10,7 +10,7 @@ import (
 )
 
 // chance draws commands from a small world, so that they meet: three accounts of which one is unknown, eight keys, six
-// aliases, four domain key versions, four nodes.
+// aliases, four domain key versions, four nodes, four principals of grants.
 type chance struct {
 	*rand.Rand
 	s *State
@@ -90,7 +90,7 @@ func (c chance) createKey() Body {
 // body draws a body of any kind. Kinds that make things are drawn more often.
 func (c chance) body() Body {
 	ref, k := c.existing()
-	switch kind := c.Intn(44); kind {
+	switch kind := c.Intn(78); kind {
 	case 0:
 		return &TermStart{fmt.Sprint("node-", c.Intn(4))}
 	case 1:
@@ -99,6 +99,7 @@ func (c chance) body() Body {
 	case 2:
 		q := DefaultQuotas()
 		q.KeysPerAccount, q.AliasesPerKey, q.TagsPerKey, q.OnDemandRotations = c.Intn(6)+3, c.Intn(3)+1, c.Intn(5)+2, c.Intn(3)+1
+		q.GrantsPerKey = c.Intn(12) + 1
 		return &SetQuotas{q}
 	case 3:
 		return &PutAccount{Account{ID: c.account(), CreatedAt: now0}}
@@ -122,7 +123,7 @@ func (c chance) body() Body {
 	case 13, 14:
 		return &DeleteKey{ref, max(k.DeletionAt, 1)}
 	case 15:
-		return &PutKeyPolicy{ref, strings.Repeat("p", c.Intn(600)+1)}
+		return &PutKeyPolicy{Key: ref, Policy: strings.Repeat("p", c.Intn(600)+1)}
 	case 16:
 		return &TagKey{ref, c.tags()}
 	case 17:
@@ -165,13 +166,82 @@ func (c chance) body() Body {
 	case 38:
 		other := c.ref()
 		return &LastUsage{[]KeyUse{{ref.Account, ref.ID, int64(c.Intn(99) + 1), "Decrypt", "e", "r"}, {other.Account, other.ID, int64(c.Intn(99) + 1), "Sign", "e", "r"}}}
+	case 39, 40, 41, 42, 43, 44:
+		return c.createGrant(ref)
+	case 45, 46, 47:
+		return &DeleteGrant{ref, c.grantOf(ref), GrantEnd(c.Intn(2) + 1)}
+	case 72, 73, 74, 75:
+		return c.nodeBody()
+	case 48:
+		for r := range c.s.Remains() {
+			ref = KeyRef{r.Account, r.KeyID}
+		}
+		return &PurgeGrants{ref}
+	case 56, 57, 58, 59, 60, 61, 62:
+		return c.putIdentity()
+	case 63, 64:
+		return c.deleteIdentity()
+	case 65, 66, 67:
+		return c.putManagedPolicy()
+	case 68, 69:
+		id := policyID(c.Intn(3))
+		return &DeleteManagedPolicy{id, c.s.Version(Read{Doc: DocManagedPolicy, Name: id})}
+	case 70:
+		return &SetAccessKeyStatus{fmt.Sprint("AKIA", c.Intn(5)), c.flag()}
+	case 71:
+		return userKey(c.Intn(3), fmt.Sprint("AKIAU", c.Intn(5)))
 	}
 	return c.createKey()
 }
 
+func (c chance) grantPrincipal() GrantPrincipal {
+	n := c.Intn(4)
+	p := GrantPrincipal{ARN: fmt.Sprintf("arn:aws:iam::%s:user/u%d", account1, n)}
+	if n < 2 {
+		p.UniqueID = fmt.Sprint("AIDA", n)
+	}
+	return p
+}
+
+func (c chance) constraint() *GrantConstraint {
+	g := &GrantConstraint{Type: ConstraintType(c.Intn(2) + 1)}
+	for i := range c.Intn(3) {
+		g.Pairs = append(g.Pairs, Pair{fmt.Sprint("k", i), fmt.Sprint(c.Intn(2))})
+	}
+	if len(g.Pairs) == 0 {
+		return nil
+	}
+	return g
+}
+
+func (c chance) createGrant(ref KeyRef) Body {
+	g := Grant{
+		ID: grantID(c.Intn(4000)), Account: ref.Account, KeyID: ref.ID, Grantee: c.grantPrincipal(),
+		Operations: GrantOps(c.Intn(7)+1) | GrantDescribeKey<<c.Intn(2), Constraint: c.constraint(), IssuingAccount: account2,
+		Name: []string{"", "a", "b"}[c.Intn(3)],
+	}
+	if c.flag() {
+		p := c.grantPrincipal()
+		g.Retiring = &p
+	}
+	return &CreateGrant{g}
+}
+
+// grantOf returns the id of a grant on the key if there is one.
+func (c chance) grantOf(ref KeyRef) string {
+	id := grantID(c.Intn(4000))
+	for g := range c.s.GrantsOf(ref, 0) {
+		id = g.ID
+		if c.Intn(3) == 0 {
+			break
+		}
+	}
+	return id
+}
+
 func (c chance) reads(ref KeyRef) (reads []Read) {
 	for c.Intn(3) == 0 {
-		r := Read{Doc: Doc(c.Intn(int(lastDoc)) + 1), Account: ref.Account, Name: []string{ref.ID, c.alias(), "AKIA1"}[c.Intn(3)]}
+		r := Read{Doc: Doc(c.Intn(int(lastDoc)) + 1), Account: ref.Account, Name: []string{ref.ID, c.alias(), "AKIA1", identityID(IdentityUser, 1), policyID(1)}[c.Intn(5)]}
 		r.Version = c.s.Version(r)
 		if c.Intn(10) == 0 {
 			r.Version++
@@ -189,8 +259,8 @@ func randomLog(t *testing.T, seed int64, length int) (*lab, []any) {
 	time := now0
 	for len(l.log) < length {
 		c.s = l.state()
-		l.index += uint64(c.Intn(2)) // no-ops of raft, which never reach the FSM
-		time += int64(c.Intn(int(day)))
+		l.index += uint64(c.Intn(2))        // no-ops of raft, which never reach the FSM
+		time += int64(c.Intn(int(day / 8))) // mostly below what counts as a jump of region time
 		var entry *raft.Log
 		switch draw := c.Intn(30); {
 		case draw == 0:

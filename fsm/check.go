@@ -10,22 +10,30 @@ import (
 // Bounds of stored values, in bytes. They are wider than what the API lets through (package region judges that) and
 // keep every row well below what a snapshot reads back. They are part of the log's format.
 const (
-	maxID          = 64  // key ids, access key ids, cluster ids, node ids, domain ids
-	maxEnum        = 64  // specs, usages, origins, operations, event ids
-	maxPrincipal   = 128 // "root" or a unique id
-	maxAliasName   = 256 // spec 01 ALI-02
-	maxDescription = 8192 * 4
-	maxPolicy      = 256 << 10
-	maxTagKey      = 128 * 4
-	maxTagValue    = 256 * 4
-	maxTags        = 256
-	maxMaterialID  = 64
-	maxBlob        = 16 << 10 // wrapped material: the largest private keys take under 6 KiB
-	maxPublic      = 8 << 10
-	maxSecret      = 4 << 10 // sealed secrets, probes, signatures
-	maxWrapped     = 1024    // nodes of a region
-	maxUses        = 4096    // keys of one last-use report
-	maxQuota       = 1 << 30
+	maxID           = 64  // key ids, access key ids, cluster ids, node ids, domain ids
+	maxEnum         = 64  // specs, usages, origins, operations, event ids
+	maxPrincipal    = 128 // "root" or a unique id
+	maxAliasName    = 256 // spec 01 ALI-02
+	maxDescription  = 8192 * 4
+	maxPolicy       = 256 << 10
+	maxTagKey       = 128 * 4
+	maxTagValue     = 256 * 4
+	maxTags         = 256
+	maxMaterialID   = 64
+	maxBlob         = 16 << 10 // wrapped material: the largest private keys take under 6 KiB
+	maxPublic       = 8 << 10
+	maxSecret       = 4 << 10 // sealed secrets, probes, signatures
+	maxWrapped      = 1024    // nodes of a region
+	maxUses         = 4096    // keys of one last-use report
+	maxQuota        = 1 << 30
+	maxARN          = 1024 // principals of grants
+	maxIdentityName = 128  // names of users, groups, roles, policies
+	maxPath         = 512
+	maxPrincipals   = 4096 // that one policy names
+	maxGrantName    = 256  // spec 04 GR-02
+	maxPairs        = 16   // of a grant constraint
+	maxPairKey      = 2048 * 4
+	maxPairValue    = 384 * 4
 )
 
 // MaxMaterials is how many materials a key can have, rotations of all kinds included. RotateKey and ImportMaterial

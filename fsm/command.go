@@ -32,6 +32,15 @@ const (
 	KindExpireMaterial   Kind = 44
 	KindRewrapMaterial   Kind = 45
 	KindLastUsage        Kind = 46
+	KindCreateGrant      Kind = 50
+	KindDeleteGrant      Kind = 51
+	KindPurgeGrants      Kind = 52
+
+	KindPutIdentity         Kind = 60
+	KindDeleteIdentity      Kind = 61
+	KindPutManagedPolicy    Kind = 62
+	KindDeleteManagedPolicy Kind = 63
+	KindSetAccessKeyStatus  Kind = 64
 )
 
 // CommandID makes a retry harmless: the same call proposed again has the same id.
@@ -69,8 +78,10 @@ const (
 	DocAccessKey Doc = 5 // Name = access key id
 	DocAccount   Doc = 6 // Account (identity part, not its counters)
 	DocKey       Doc = 7 // the whole row
-	DocGrant     Doc = 8
-	DocPrincipal Doc = 9
+	DocGrant     Doc = 8 // Name = grant id
+	DocIdentity  Doc = 9 // Name = unique id of a user, group or role: all that is attached to it
+	// DocManagedPolicy is a customer managed policy; Name = unique id.
+	DocManagedPolicy Doc = 10
 )
 
 // Read is one document of a read set with the version it had, 0 if it was absent.
@@ -111,7 +122,7 @@ type Result struct {
 
 // Bodies. Each names the condition under which it takes effect; everything else refuses with Stale or Conflict.
 
-// TermStart opens a leader's term.
+// TermStart opens a leader's term. The scheduler proposes it as well when nothing else has carried region time on for an hour.
 type TermStart struct {
 	Node string `cbor:"1,keyasint"`
 }
@@ -135,7 +146,7 @@ type PutAccount struct {
 	Account Account `cbor:"1,keyasint"`
 }
 
-// PutAccessKey adds or replaces an access key.
+// PutAccessKey adds or replaces an access key. The principal must exist, and a user has at most MaxAccessKeys.
 type PutAccessKey struct {
 	AccessKey AccessKey `cbor:"1,keyasint"`
 }
@@ -190,17 +201,18 @@ type CancelDeletion struct {
 	Key KeyRef `cbor:"1,keyasint"`
 }
 
-// DeleteKey removes a key for good, with its aliases, if its deletion is due: DeletionAt is the date the scheduler saw,
-// and the command's time has reached it.
+// DeleteKey removes a key for good, with its aliases and grants, if its deletion is due: DeletionAt is the date the
+// scheduler saw, and the command's time has reached it. Rows of grants beyond the first 500 are left to PurgeGrants.
 type DeleteKey struct {
 	Key        KeyRef `cbor:"1,keyasint"`
 	DeletionAt int64  `cbor:"2,keyasint"`
 }
 
-// PutKeyPolicy replaces a key policy.
+// PutKeyPolicy replaces a key policy. Principals are the unique ids of the users and roles that it names.
 type PutKeyPolicy struct {
-	Key    KeyRef `cbor:"1,keyasint"`
-	Policy string `cbor:"2,keyasint"`
+	Key        KeyRef            `cbor:"1,keyasint"`
+	Policy     string            `cbor:"2,keyasint"`
+	Principals []PolicyPrincipal `cbor:"3,keyasint,omitempty"`
 }
 
 // TagKey adds or replaces tags, within the quota; not while a deletion is pending.
@@ -287,6 +299,56 @@ type RewrapMaterial struct {
 // LastUsage merges what a node saw of keys' last use (spec 01 DEL-18); later times win. Keys that are gone are skipped.
 type LastUsage struct {
 	Uses []KeyUse `cbor:"1,keyasint"`
+}
+
+// CreateGrant adds a grant whose id must be new, within the key's quota, to a key that is enabled. A named grant that
+// exists refuses another of the same key, name, principals, operations and constraint. CreatedAt and Version are set.
+type CreateGrant struct {
+	Grant Grant `cbor:"1,keyasint"`
+}
+
+// DeleteGrant removes a grant of a key.
+type DeleteGrant struct {
+	Key KeyRef   `cbor:"1,keyasint"`
+	ID  string   `cbor:"2,keyasint"`
+	End GrantEnd `cbor:"3,keyasint"`
+}
+
+// PurgeGrants removes up to 500 grants that a deleted key has left behind (State.Remains).
+type PurgeGrants struct {
+	Key KeyRef `cbor:"1,keyasint"`
+}
+
+// PutIdentity adds a user, group or role, or replaces the row whose version was Was (0 = it must be new). Its name must be
+// free and its groups and managed policies must exist. CreatedAt of a row that exists, Version and Members are set.
+type PutIdentity struct {
+	Identity Identity `cbor:"1,keyasint"`
+	Was      uint64   `cbor:"2,keyasint,omitempty"`
+}
+
+// DeleteIdentity removes a user, group or role whose version is Was, and that has no policies, groups, members or access
+// keys.
+type DeleteIdentity struct {
+	ID  string `cbor:"1,keyasint"`
+	Was uint64 `cbor:"2,keyasint"`
+}
+
+// PutManagedPolicy adds a customer managed policy, or replaces the row whose version was Was (0 = it must be new).
+type PutManagedPolicy struct {
+	Policy ManagedPolicy `cbor:"1,keyasint"`
+	Was    uint64        `cbor:"2,keyasint,omitempty"`
+}
+
+// DeleteManagedPolicy removes a customer managed policy whose version is Was, that is not in use and has one version.
+type DeleteManagedPolicy struct {
+	ID  string `cbor:"1,keyasint"`
+	Was uint64 `cbor:"2,keyasint"`
+}
+
+// SetAccessKeyStatus activates or deactivates an access key that exists.
+type SetAccessKeyStatus struct {
+	ID     string `cbor:"1,keyasint"`
+	Active bool   `cbor:"2,keyasint"`
 }
 
 // KeyUse is the last successful cryptographic operation on a key.

@@ -154,14 +154,17 @@ func (f *FSM) applyEntry(d *draft, entry *raft.Log) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.configure(entry.Index, cfg)
-		return nil, nil
+		return nil, d.configure(entry.Index, cfg)
 	}
 	return nil, fmt.Errorf("fsm: entry of raft type %v", entry.Type)
 }
 
-func (d *draft) configure(index uint64, cfg raft.Configuration) {
+func (d *draft) configure(index uint64, cfg raft.Configuration) error {
+	if err := d.forgetRemoved(index, cfg); err != nil {
+		return fmt.Errorf("fsm: configuration entry: %w", err)
+	}
 	d.index, d.cfgIndex, d.cfg = index, index, cfg.Clone()
+	return nil
 }
 
 // decodeConfiguration turns the panic of raft.DecodeConfiguration into an error.
@@ -187,7 +190,10 @@ func (f *FSM) StoreConfiguration(index uint64, cfg raft.Configuration) {
 		return
 	}
 	d := newDraft(f.db, f.interner, f.State())
-	d.configure(index, cfg)
+	if err := d.configure(index, cfg); err != nil {
+		f.stop(err)
+		return
+	}
 	f.publish(d.commit(), nil)
 }
 

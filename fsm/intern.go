@@ -32,11 +32,17 @@ func share(slot *string, s string) string {
 	return *slot
 }
 
+// Constants of the 64-bit FNV-1a hash.
+const (
+	fnvOffset = uint64(14695981039346656037)
+	fnvPrime  = uint64(1099511628211)
+)
+
 // fnv1a is the 64-bit FNV-1a hash.
 func fnv1a(s string) uint64 {
-	h := uint64(14695981039346656037)
+	h := fnvOffset
 	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
+		h = (h ^ uint64(s[i])) * fnvPrime
 	}
 	return h
 }

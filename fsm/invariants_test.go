@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,7 @@ func checkInvariants(t *testing.T, s *State) {
 		if account.KeyCount != customer {
 			t.Errorf("account %s counts %d keys, has %d", account.ID, account.KeyCount, customer)
 		}
+		checkIdentities(t, s, account)
 		for a := range s.Aliases(account.ID, "") {
 			if s.Key(a.Account, a.KeyID) == nil {
 				t.Errorf("%s points nowhere", a.Name)
@@ -44,6 +46,66 @@ func checkInvariants(t *testing.T, s *State) {
 		}
 	}
 	checkIndexes(t, s, all)
+	checkGrants(t, s, all)
+}
+
+// checkGrants finds every grant in every way, and none that is not there.
+func checkGrants(t *testing.T, s *State, keys []*Key) {
+	t.Helper()
+	rows, left := 0, 0
+	for g := range from[Grant](&s.view, tableGrants, indexID, nil) {
+		rows++
+		if s.Key(g.Account, g.KeyID) != nil {
+			checkGrant(t, s, g)
+		} else if s.Grant(g.ID) != nil || s.Version(Read{Doc: DocGrant, Name: g.ID}) != 0 {
+			t.Errorf("grant %s has outlived its key", g.ID)
+		}
+	}
+	for r := range s.Remains() {
+		left += r.Grants
+		if r.Grants < 1 || s.Key(r.Account, r.KeyID) != nil {
+			t.Errorf("%d grants remain of key %s", r.Grants, r.KeyID)
+		}
+	}
+	for _, k := range keys {
+		grants := slices.Collect(s.GrantsOf(KeyRef{k.Account, k.ID}, 0))
+		if len(grants) != k.GrantCount {
+			t.Errorf("key %s counts %d grants, has %d", k.ID, k.GrantCount, len(grants))
+		}
+		if !slices.IsSortedFunc(grants, func(a, b *Grant) int { return cmp.Compare(a.Version, b.Version) }) {
+			t.Errorf("key %s: grants are not in the order of their creation", k.ID)
+		}
+		rows -= k.GrantCount
+	}
+	if rows != left {
+		t.Errorf("%d grants without key, %d are known", rows, left)
+	}
+}
+
+func checkGrant(t *testing.T, s *State, g *Grant) {
+	t.Helper()
+	ref := KeyRef{g.Account, g.KeyID}
+	found := map[string]bool{
+		"id":       s.Grant(g.ID) == g && s.Version(Read{Doc: DocGrant, Name: g.ID}) == g.Version,
+		"key":      slices.Contains(slices.Collect(s.GrantsOf(ref, g.Version-1)), g),
+		"grantee":  slices.Contains(slices.Collect(s.GrantsOfGrantee(ref, g.Grantee.Key(), "")), g),
+		"same":     g.Name == "" || s.SameGrant(g) == g,
+		"retiring": g.Retiring == nil || slices.Contains(slices.Collect(s.GrantsRetiredBy(g.Retiring.Key(), g.Version-1)), g),
+	}
+	for op := GrantOps(1); op <= allGrantOps; op <<= 1 {
+		has := g.Operations&op != 0
+		context := pairList(nil)
+		if g.Constraint != nil {
+			context = g.Constraint.Pairs
+		}
+		found["call"] = slices.Contains(slices.Collect(s.GrantsTo(ref, g.Grantee.Key(), op, context)), g) == has
+		found["call without context"] = slices.Contains(slices.Collect(s.GrantsTo(ref, g.Grantee.Key(), op, nil)), g) == has
+		for way, ok := range found {
+			if !ok {
+				t.Errorf("grant %s by %s: %+v", g.ID, way, g)
+			}
+		}
+	}
 }
 
 func checkKey(t *testing.T, s *State, k *Key) {

@@ -29,7 +29,7 @@ func (c *CreateKey) check() error {
 		checkAccount(k.Account), checkName("key id", k.ID, maxID),
 		checkName("key spec", k.Spec, maxEnum), checkName("key usage", k.Usage, maxEnum), checkName("origin", k.Origin, maxEnum),
 		checkLength("length of the description", len(k.Description), maxDescription),
-		checkPolicy(k.Policy), checkTags(k.Tags), checkMaterials(k.Materials, k.Current),
+		checkPolicy(k.Policy), checkPrincipals(k.PolicyPrincipals), checkTags(k.Tags), checkMaterials(k.Materials, k.Current),
 		checkTime("CreatedAt", k.CreatedAt),
 	)
 }
@@ -42,6 +42,8 @@ func applyCreateKey(t *tx, c *CreateKey) outcome {
 		return conflict("the account does not exist")
 	case t.key(k.Account, k.ID) != nil:
 		return stale("the key id is taken")
+	case t.remains(k.Account, k.ID) != nil:
+		return stale("grants of a deleted key with this id are still being removed")
 	case len(k.Policy) > t.d.quotas.PolicyBytes:
 		return stale("the key policy is over the quota")
 	case len(k.Tags) > t.d.quotas.TagsPerKey:
@@ -59,7 +61,7 @@ func applyCreateKey(t *tx, c *CreateKey) outcome {
 		}
 	}
 	slices.SortFunc(k.Tags, func(a, b Tag) int { return cmp.Compare(a.Key, b.Key) })
-	k.AliasCount = 0
+	k.AliasCount, k.GrantCount = 0, 0
 	k.PolicyVersion, k.TagsVersion, k.AliasVersion = t.index, t.index, t.index
 	t.d.interner.key(&k)
 	t.putKey(&k)
@@ -169,6 +171,8 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 		return conflict("the deletion has another date, or none")
 	case t.time < k.DeletionAt:
 		return conflict("the deletion is not due")
+	case t.held():
+		return conflict("region time has jumped; nothing is destroyed for a day")
 	}
 	for a := range t.aliasesOf(k.Account, k.ID, "") {
 		t.remove(tableAliases, a)
@@ -176,6 +180,7 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 	if use := t.keyUse(k.Account, k.ID); use != nil {
 		t.remove(tableKeyUses, use)
 	}
+	t.buryGrants(k)
 	if account := t.account(k.Account); account != nil && k.Manager == managedByCustomer {
 		t.countKeys(account, -1)
 	}
@@ -189,7 +194,9 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 	return done()
 }
 
-func (c *PutKeyPolicy) check() error { return errors.Join(c.Key.check(), checkPolicy(c.Policy)) }
+func (c *PutKeyPolicy) check() error {
+	return errors.Join(c.Key.check(), checkPolicy(c.Policy), checkPrincipals(c.Principals))
+}
 
 // applyPutKeyPolicy works in every key state (spec 01 KST-07).
 func applyPutKeyPolicy(t *tx, c *PutKeyPolicy) outcome {
@@ -200,7 +207,7 @@ func applyPutKeyPolicy(t *tx, c *PutKeyPolicy) outcome {
 	if len(c.Policy) > t.d.quotas.PolicyBytes {
 		return stale("the key policy is over the quota")
 	}
-	k.Policy, k.PolicyVersion = t.d.interner.string(c.Policy), t.index
+	k.Policy, k.PolicyPrincipals, k.PolicyVersion = t.d.interner.string(c.Policy), c.Principals, t.index
 	t.putKey(k)
 	return done()
 }

@@ -28,3 +28,13 @@ func (DeleteMaterial) Kind() Kind   { return KindDeleteMaterial }
 func (ExpireMaterial) Kind() Kind   { return KindExpireMaterial }
 func (RewrapMaterial) Kind() Kind   { return KindRewrapMaterial }
 func (LastUsage) Kind() Kind        { return KindLastUsage }
+func (CreateGrant) Kind() Kind      { return KindCreateGrant }
+func (DeleteGrant) Kind() Kind      { return KindDeleteGrant }
+func (PurgeGrants) Kind() Kind      { return KindPurgeGrants }
+
+// Kind implements Body.
+func (PutIdentity) Kind() Kind         { return KindPutIdentity }
+func (DeleteIdentity) Kind() Kind      { return KindDeleteIdentity }
+func (PutManagedPolicy) Kind() Kind    { return KindPutManagedPolicy }
+func (DeleteManagedPolicy) Kind() Kind { return KindDeleteManagedPolicy }
+func (SetAccessKeyStatus) Kind() Kind  { return KindSetAccessKeyStatus }

@@ -185,6 +185,8 @@ func applyExpireMaterial(t *tx, c *ExpireMaterial) outcome {
 		return conflict("the material is gone or has another expiry")
 	case t.time < m.ExpiresAt:
 		return conflict("the material has not expired")
+	case t.held():
+		return conflict("region time has jumped; nothing is destroyed for a day")
 	}
 	t.dropMaterial(k, i)
 	return done()

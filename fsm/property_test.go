@@ -38,7 +38,7 @@ func TestSameLogSameState(t *testing.T) {
 	}
 	rows, _ := table()
 	for _, row := range rows {
-		if row != nil && took[row.kind] == 0 {
+		if row != nil && row.kind != KindPurgeGrants && took[row.kind] == 0 { // its test is TestGrantsOfADeletedKey
 			t.Errorf("%s never took effect: the test has lost its reach", row.name)
 		}
 	}

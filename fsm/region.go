@@ -19,7 +19,7 @@ func (c *InitRegion) check() error {
 			return errors.New("audit key is not wrapped under the region's domain key")
 		}
 	}
-	if c.AccessKey.Account != c.Account.ID || c.AccessKey.Domain != c.DomainKey.Version {
+	if c.AccessKey.Account != c.Account.ID || c.AccessKey.Principal != rootPrincipal || c.AccessKey.Domain != c.DomainKey.Version {
 		return errors.New("access key is not of the first account, or not sealed under the region's domain key")
 	}
 	return errors.Join(
@@ -36,7 +36,7 @@ func applyInitRegion(t *tx, c *InitRegion) outcome {
 		return notReady("the region is initialized already")
 	}
 	region, account, access, domain := c.Region, c.Account, c.AccessKey, c.DomainKey
-	account.KeyCount, account.Version = 0, t.index
+	account = Account{ID: account.ID, CreatedAt: account.CreatedAt, Version: t.index}
 	access.Version = t.index
 	domain.Active = true
 	domain.Wrapped = sortWrapped(domain.Wrapped)

@@ -69,6 +69,7 @@ func TestReadSets(t *testing.T) {
 	docs := map[Doc]Read{
 		DocKeyPolicy: doc(DocKeyPolicy, key.ID), DocKeyTags: doc(DocKeyTags, key.ID), DocKeyAlias: doc(DocKeyAlias, key.ID),
 		DocKey: doc(DocKey, key.ID), DocAlias: doc(DocAlias, alias), DocAccessKey: {Doc: DocAccessKey, Name: "AKIAROOT"}, DocAccount: {Doc: DocAccount, Account: account1},
+		DocIdentity: {Doc: DocIdentity, Name: identityID(IdentityUser, 1)}, DocManagedPolicy: {Doc: DocManagedPolicy, Name: policyID(1)},
 	}
 	access := initBody().AccessKey
 	for _, c := range []struct {
@@ -76,7 +77,7 @@ func TestReadSets(t *testing.T) {
 		body  Body
 		moves []Doc
 	}{
-		{"policy", &PutKeyPolicy{key, "{}"}, []Doc{DocKeyPolicy, DocKey}},
+		{"policy", &PutKeyPolicy{Key: key, Policy: "{}"}, []Doc{DocKeyPolicy, DocKey}},
 		{"tags", &TagKey{key, []Tag{{"a", "b"}}}, []Doc{DocKeyTags, DocKey}},
 		{"untag", &UntagKey{key, []string{"a"}}, []Doc{DocKeyTags, DocKey}},
 		{"another alias of the key", &CreateAlias{account1, "alias/b", key.ID}, []Doc{DocKeyAlias, DocKey}},
@@ -88,12 +89,18 @@ func TestReadSets(t *testing.T) {
 		{"account", &PutAccount{Account{ID: account1}}, []Doc{DocAccount}},
 		{"counters of the account", newKey(account1, 3), nil},
 		{"last use", &LastUsage{[]KeyUse{{account1, key.ID, 1, "Sign", "", ""}}}, nil},
-		{"another key", &PutKeyPolicy{ref1(2), "{}"}, nil},
+		{"user", having(newUser(1), first1+4, func(i *Identity) { i.Attached = []string{policyID(1)} }), []Doc{DocIdentity}},
+		{"user goes", &DeleteIdentity{identityID(IdentityUser, 1), first1 + 4}, []Doc{DocIdentity}},
+		{"managed policy", changed(newPolicy(account1, 1), func(c *PutManagedPolicy) { c.Was = first1 + 3 }), []Doc{DocManagedPolicy}},
+		{"another user with the policy", having(newUser(2), 0, func(i *Identity) { i.Attached = []string{policyID(1)} }), nil},
+		{"another key", &PutKeyPolicy{Key: ref1(2), Policy: "{}"}, nil},
 	} {
 		l := newRegion(t)
 		l.ok(newKey(account1, 1))
 		l.ok(newKey(account1, 2))
 		l.ok(&CreateAlias{account1, alias, key.ID})
+		l.ok(newPolicy(account1, 1))
+		l.ok(newUser(1))
 		view := l.state()
 		l.ok(c.body)
 		for d, read := range docs {
@@ -116,7 +123,7 @@ func TestReadSets(t *testing.T) {
 	}
 }
 
-// A decision can rest on a document's absence; grants and principals have no table yet and are absent.
+// A decision can rest on a document's absence.
 func TestReadSetsOfAbsentDocuments(t *testing.T) {
 	l := newRegion(t)
 	for d := DocKeyPolicy; d <= lastDoc; d++ {

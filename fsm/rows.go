@@ -43,6 +43,10 @@ type Key struct {
 	Version uint64 `cbor:"33,keyasint"`
 	// AliasCount is the number of aliases of this key (quota of spec 01 ALI-06).
 	AliasCount int `cbor:"34,keyasint,omitempty"`
+	// GrantCount is the number of grants on this key (quota of spec 04 GR-09). It is not part of what Version stands for.
+	GrantCount int `cbor:"35,keyasint,omitempty"`
+	// PolicyPrincipals are the unique ids of the users and roles that the key policy names, sorted by ARN.
+	PolicyPrincipals []PolicyPrincipal `cbor:"36,keyasint,omitempty"`
 }
 
 // Tag is a key-value pair of a key (spec 01 TAG).
@@ -113,6 +117,11 @@ type Account struct {
 	// KeyCount is the number of customer managed keys in any state (quota of spec 01 CRE-11).
 	KeyCount int    `cbor:"3,keyasint,omitempty"`
 	Version  uint64 `cbor:"4,keyasint"`
+	// Users, Groups, Roles and Policies count the account's identities and customer managed policies.
+	Users    int `cbor:"5,keyasint,omitempty"`
+	Groups   int `cbor:"6,keyasint,omitempty"`
+	Roles    int `cbor:"7,keyasint,omitempty"`
+	Policies int `cbor:"8,keyasint,omitempty"`
 }
 
 // AccessKey is a long-term credential. The secret is sealed under the domain key (package envelope).
@@ -171,6 +180,8 @@ type Region struct {
 	CreatedAt int64  `cbor:"4,keyasint"`
 	// Audit names the key that signs audit heads: its public key (SPKI) and its wrapped private key.
 	AuditKey *Material `cbor:"5,keyasint,omitempty"`
+	// HoldUntil is until when nothing is destroyed: region time has jumped forward (holdAfter), 0 if it never did.
+	HoldUntil int64 `cbor:"6,keyasint,omitempty"`
 }
 
 // Quotas are the resource quotas of a region (spec 03 B1). They are part of the state, so that every node counts alike.

@@ -16,6 +16,11 @@ const (
 	tableDomainKeys = "domain-keys"
 	tableKeyUses    = "key-uses"
 	tableAuditHeads = "audit-heads"
+	tableGrants     = "grants"
+	tableRemains    = "remains"
+
+	tableIdentities      = "identities"
+	tableManagedPolicies = "managed-policies"
 
 	indexID       = "id"
 	indexDeletion = "deletion" // keys with a scheduled deletion, by its date
@@ -23,6 +28,13 @@ const (
 	indexExpiry   = "expiry"   // keys with expiring material, by the earliest expiry
 	indexTarget   = "target"   // aliases by key
 	indexAccount  = "account"  // access keys by account
+	indexKey      = "key"      // grants by key, then by creation
+	indexGrantee  = "grantee"  // grants by key and grantee, then by what they cover
+	indexRetiring = "retiring" // grants by retiring principal, then by creation
+	indexSame     = "same"     // named grants by key, name and parameters
+
+	indexName      = "name"      // identities and managed policies by lower-case name
+	indexPrincipal = "principal" // access keys by principal
 )
 
 // schema declares the tables. A row is left out of an index for which its key function returns nil. Every key holds
@@ -32,12 +44,24 @@ func schema() *memdb.DBSchema {
 		tableKeys: table1(tableKeys,
 			index(indexID, (*Key).primary), index(indexDeletion, (*Key).byDeletion),
 			index(indexRotation, (*Key).byRotation), index(indexExpiry, (*Key).byExpiry)),
-		tableAliases:    table1(tableAliases, index(indexID, (*Alias).primary), index(indexTarget, (*Alias).byTarget)),
-		tableAccounts:   table1(tableAccounts, index(indexID, (*Account).primary)),
-		tableAccessKeys: table1(tableAccessKeys, index(indexID, (*AccessKey).primary), index(indexAccount, (*AccessKey).byAccount)),
+		tableAliases:  table1(tableAliases, index(indexID, (*Alias).primary), index(indexTarget, (*Alias).byTarget)),
+		tableAccounts: table1(tableAccounts, index(indexID, (*Account).primary)),
+		tableAccessKeys: table1(tableAccessKeys, index(indexID, (*AccessKey).primary), index(indexAccount, (*AccessKey).byAccount),
+			index(indexPrincipal, (*AccessKey).byPrincipal)),
 		tableDomainKeys: table1(tableDomainKeys, index(indexID, (*DomainKey).primary)),
 		tableKeyUses:    table1(tableKeyUses, index(indexID, (*KeyUse).primary)),
 		tableAuditHeads: table1(tableAuditHeads, index(indexID, (*AuditHead).primary)),
+		tableGrants: table1(tableGrants,
+			index(indexID, (*Grant).primary), index(indexKey, (*Grant).byKey), index(indexGrantee, (*Grant).byGrantee),
+			index(indexRetiring, (*Grant).byRetiring), index(indexSame, (*Grant).bySame)),
+		tableRemains:    table1(tableRemains, index(indexID, (*Remains).primary)),
+		tableIdentities: table1(tableIdentities, index(indexID, (*Identity).primary), index(indexName, (*Identity).byName)),
+		tableManagedPolicies: table1(tableManagedPolicies,
+			index(indexID, (*ManagedPolicy).primary), index(indexName, (*ManagedPolicy).byName)),
+		tableAuthorities:  table1(tableAuthorities, index(indexID, (*Authority).primary)),
+		tableNodes:        table1(tableNodes, index(indexID, (*Node).primary)),
+		tableRemovedNodes: table1(tableRemovedNodes, index(indexID, (*RemovedNode).primary)),
+		tableJoinTokens:   table1(tableJoinTokens, index(indexID, (*JoinToken).primary)),
 	}}
 }
 

@@ -32,6 +32,14 @@ func sections() []section {
 		tableSection(7, tableKeyUses, (*KeyUse).primary, (*loader).takeUse),
 		tableSection(8, tableAuditHeads, (*AuditHead).primary, nil),
 		{9, "remembered", rememberedRows, restoreRemembered},
+		tableSection(10, tableGrants, (*Grant).primary, (*loader).takeGrant),
+		tableSection(11, tableRemains, (*Remains).primary, nil),
+		tableSection(12, tableIdentities, (*Identity).primary, (*loader).takeIdentity),
+		tableSection(13, tableManagedPolicies, (*ManagedPolicy).primary, (*loader).takeManagedPolicy),
+		tableSection(30, tableAuthorities, (*Authority).primary, nil),
+		tableSection(31, tableNodes, (*Node).primary, nil),
+		tableSection(32, tableRemovedNodes, (*RemovedNode).primary, nil),
+		tableSection(33, tableJoinTokens, (*JoinToken).primary, nil),
 	}
 }
 
@@ -247,10 +255,36 @@ func (l *loader) takeAlias(a *Alias) error {
 	return nil
 }
 
+// takeGrant also refuses what lookups could not stand.
+func (l *loader) takeGrant(g *Grant) error {
+	if g.Constraint != nil && len(g.Constraint.Pairs) == 0 {
+		return errors.New("a constraint without pairs")
+	}
+	if k := l.key(g.Account, g.KeyID); k != nil {
+		g.Account, g.KeyID = k.Account, k.ID
+	}
+	g.IssuingAccount = l.interner.string(g.IssuingAccount)
+	return nil
+}
+
 func (l *loader) takeUse(u *KeyUse) error {
 	u.Operation = l.interner.string(u.Operation)
 	if k := l.key(u.Account, u.KeyID); k != nil {
 		u.Account, u.KeyID = k.Account, k.ID
 	}
+	return nil
+}
+
+// takeIdentity also refuses what lookups could not stand.
+func (l *loader) takeIdentity(i *Identity) error {
+	if i.Type < IdentityUser || i.Type > IdentityRole {
+		return fmt.Errorf("unknown type of identity %d", i.Type)
+	}
+	i.Account, i.Path = l.interner.string(i.Account), l.interner.string(i.Path)
+	return nil
+}
+
+func (l *loader) takeManagedPolicy(p *ManagedPolicy) error {
+	p.Account, p.Path = l.interner.string(p.Account), l.interner.string(p.Path)
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 const LevelInitial = 1
 
 // lastDoc is the highest document number that this version knows.
-const lastDoc = DocPrincipal
+const lastDoc = DocManagedPolicy
 
 // commandRow is one kind of command: all its facts in one place.
 type commandRow struct {
@@ -85,6 +85,12 @@ func commandRows() []commandRow {
 		command(applyDeleteAccessKey, forgotten),
 		command(applyPutDomainKey),
 		command(applyPutAuditHead, forgotten),
+		command(applyPutAuthority, forgotten),
+		command(applyPutJoinToken, forgotten),
+		command(applyAdmitNode, forgotten),
+		command(applyPutNode, forgotten),
+		command(applyWrapDomainKey, forgotten),
+		command(applyForgetNode, forgotten),
 		command(applyCreateKey),
 		command(applySetDescription),
 		command(applySetEnabled),
@@ -104,6 +110,14 @@ func commandRows() []commandRow {
 		command(applyExpireMaterial, forgotten),
 		command(applyRewrapMaterial, forgotten),
 		command(applyLastUsage, forgotten),
+		command(applyCreateGrant),
+		command(applyDeleteGrant),
+		command(applyPurgeGrants, forgotten),
+		command(applyPutIdentity),
+		command(applyDeleteIdentity),
+		command(applyPutManagedPolicy),
+		command(applyDeleteManagedPolicy),
+		command(applySetAccessKeyStatus),
 	}
 }
 

@@ -106,6 +106,31 @@ func (t *tx) flush() error {
 	return nil
 }
 
+// A jump of region time by more than holdAfter keeps anything from being destroyed for holdFor, so that a clock that was wrong
+// for a moment, or a long stop, does not end waiting periods that nobody could watch. Milliseconds.
+const (
+	holdAfter = 24 * 60 * 60 * 1000
+	holdFor   = 24 * 60 * 60 * 1000
+)
+
+// holdAfterJump begins a hold if the command carries region time on too far. A new region has no time to jump from.
+func (t *tx) holdAfterJump() {
+	if t.d.region == nil || t.now-t.d.now <= holdAfter {
+		return
+	}
+	r := *t.d.region
+	if t.region != nil {
+		r = *t.region
+	}
+	r.HoldUntil = t.now + holdFor
+	t.region = &r
+}
+
+// held tells whether nothing may be destroyed at the command's time: during a hold, or by the very command that jumps.
+func (t *tx) held() bool {
+	return t.d.region != nil && (t.now-t.d.now > holdAfter || t.now < t.d.region.HoldUntil)
+}
+
 // outcome is what an apply function says: OK, or a refusal with the condition that failed.
 type outcome struct {
 	code    Code
@@ -136,6 +161,7 @@ func (d *draft) step(index uint64, data []byte, sink func(uint64, []byte) error)
 	if !out.ok() {
 		return out.result(index), nil
 	}
+	t.holdAfterJump()
 	if len(c.Audit) > 0 && sink != nil {
 		if err := sink(index, c.Audit); err != nil {
 			return Result{}, fmt.Errorf("fsm: audit record of entry %d: %w", index, err)

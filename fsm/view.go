@@ -154,6 +154,18 @@ func (v *view) version(r Read) uint64 {
 		if a := v.account(r.Account); a != nil {
 			return a.Version
 		}
+	case DocIdentity:
+		if i := v.identity(r.Name); i != nil {
+			return i.Version
+		}
+	case DocManagedPolicy:
+		if p := v.managedPolicy(r.Name); p != nil {
+			return p.Version
+		}
+	case DocGrant:
+		if g := v.grant(r.Name); g != nil {
+			return g.Version
+		}
 	}
 	return 0
 }
