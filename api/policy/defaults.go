@@ -1,23 +1,5 @@
 package policy
 
-// DefaultKeyPolicy returns the key policy of a key that was created or replicated without one, byte for byte as GetKeyPolicy
-// shows it: its account may delegate everything to its identity policies (spec 04 KPD-01, KPD-02).
-func DefaultKeyPolicy(partition, account string) string {
-	return `{
-  "Version" : "2012-10-17",
-  "Id" : "key-default-1",
-  "Statement" : [ {
-    "Sid" : "Enable IAM User Permissions",
-    "Effect" : "Allow",
-    "Principal" : {
-      "AWS" : "` + rootARN(partition, account) + `"
-    },
-    "Action" : "kms:*",
-    "Resource" : "*"
-  } ]
-}`
-}
-
 // DefaultEndpointPolicy is the policy of an endpoint that was given none: it restricts nothing (spec 04 VE-02).
 const DefaultEndpointPolicy = `{ "Statement": [ { "Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*" } ] }`
 

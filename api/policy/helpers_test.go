@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/trentkms/trent/region"
 )
 
 // The cast: account K owns the keys, account X is another one.
@@ -86,7 +88,7 @@ func identityOf(t testing.TB, statements string) *Policy {
 
 func defaultPolicy(t testing.TB) *Policy {
 	t.Helper()
-	return parse(t, KeyPolicy, DefaultKeyPolicy("aws", accountK))
+	return parse(t, KeyPolicy, region.DefaultKeyPolicy("aws", accountK))
 }
 
 const allowAll = `{"Effect": "Allow", "Action": "*", "Resource": "*"}`

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/trentkms/trent/region"
 )
 
 // stmt is a valid key policy statement with one more member, or a replaced one.
@@ -21,7 +23,7 @@ func TestParseKeyPolicy(t *testing.T) {
 		rule, document string
 		want           string // part of the error, "" for none
 	}{
-		{"KP-01 default policy", DefaultKeyPolicy("aws", accountK), ""},
+		{"KP-01 default policy", region.DefaultKeyPolicy("aws", accountK), ""},
 		{"KP-04 empty", ``, "a value is expected"},
 		{"KP-04 array", `[]`, "must be an object"},
 		{"KP-04 string", `"x"`, "must be an object"},
@@ -206,7 +208,7 @@ func TestParseErrorTypes(t *testing.T) {
 
 func TestSizeKP02(t *testing.T) {
 	pad := func(document string, size int) string { return document + strings.Repeat(" ", size-len(document)) }
-	key := DefaultKeyPolicy("aws", accountK)
+	key := region.DefaultKeyPolicy("aws", accountK)
 	tests := []struct {
 		name     string
 		kind     Kind
@@ -256,7 +258,7 @@ func TestParseStored(t *testing.T) {
 	if _, err := ParseStored(loose, KeyPolicy); err != nil {
 		t.Errorf("SET-05: %v", err)
 	}
-	if _, err := ParseStored(DefaultKeyPolicy("aws", accountK)+strings.Repeat(" ", KeyPolicyLimit), KeyPolicy); err != nil {
+	if _, err := ParseStored(region.DefaultKeyPolicy("aws", accountK)+strings.Repeat(" ", KeyPolicyLimit), KeyPolicy); err != nil {
 		t.Errorf("size: %v", err)
 	}
 	for _, bad := range []string{`{}`, strings.Repeat(" ", outerLimit+1), "\x00"} {

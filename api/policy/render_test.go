@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/trentkms/trent/region"
 )
 
 // TestDefaultKeyPolicyKPD01 pins the text: clients and audit records show it byte for byte.
@@ -25,7 +27,7 @@ func TestDefaultKeyPolicyKPD01(t *testing.T) {
 		`    "Resource" : "*"`,
 		`  } ]`,
 		`}`}, "\n")
-	if got := DefaultKeyPolicy("aws-cn", accountK); got != want {
+	if got := region.DefaultKeyPolicy("aws-cn", accountK); got != want {
 		t.Errorf("got\n%s", got)
 	}
 	if got, err := Render(want, nil); err != nil || got != want {
@@ -153,7 +155,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	for _, seed := range []string{
-		DefaultKeyPolicy("aws", accountK), DefaultEndpointPolicy, strings.Repeat("[", 500), strings.Repeat(`{"a":`, 100),
+		region.DefaultKeyPolicy("aws", accountK), DefaultEndpointPolicy, strings.Repeat("[", 500), strings.Repeat(`{"a":`, 100),
 		statementsDoc(`{"Effect":"Allow","Principal":"*","Action":"kms:` + strings.Repeat("*a", 200) + `","Resource":"` + strings.Repeat("*?", 200) + `"}`),
 		`{"Statement":{"Effect":"Allow","Effect":"Deny"}}`, "{\"Id\":\"\\ud83d\\ude00\"}", "{\"Id\":\"\xff\"}",
 		statementsDoc(`{` + okStatement + `,"Condition":{"StringLike":{"kms:EncryptionContext:${a}":["${x,'y'}","${*}${"]},"Null":{"a":[true,"x"]},"IpAddress":{"aws:SourceIp":"::/0"}}}`),
