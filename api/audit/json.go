@@ -21,6 +21,10 @@ func AppendString(b []byte, s string) []byte {
 // at a character and marked, because a record that silently lost its end would read as if it were whole.
 func appendString(b []byte, s string, limit int) []byte {
 	b = append(b, '"')
+	if limit == 0 && allPlain(s) { // as nearly always
+		b = append(b, s...)
+		return append(b, '"')
+	}
 	first, from := len(b), 0
 	for i := 0; i < len(s); {
 		size := 1
@@ -43,6 +47,24 @@ func appendString(b []byte, s string, limit int) []byte {
 	b = append(b, s[from:]...)
 	return append(b, '"')
 }
+
+// allPlain tells whether a text stands as it is.
+func allPlain(s string) bool {
+	for i := range len(s) {
+		if !plainBytes[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// plainBytes is plain as a table.
+var plainBytes = func() (t [256]bool) {
+	for c := range t {
+		t[c] = plain(byte(c))
+	}
+	return t
+}()
 
 func plain(c byte) bool { return c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
