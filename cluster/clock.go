@@ -57,6 +57,13 @@ func (c *clocks) hear(id raft.ServerID, ms int64) {
 	c.seen[id] = reading{ms, time.Now()}
 }
 
+// heard is when a voter last answered, zero if it never did.
+func (c *clocks) heard(id raft.ServerID) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[id].heard
+}
+
 // keep forgets the clocks of nodes that are no voters.
 func (c *clocks) keep(voters []raft.Server) {
 	c.mu.Lock()

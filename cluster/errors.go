@@ -26,6 +26,8 @@ const (
 	ErrDiskFull = refusal("the data directory's volume is nearly full, writes are refused; free space or enlarge the volume")
 	// ErrClockOff: this node's clock is more than MaxClockOff off region time, so it proposes nothing.
 	ErrClockOff = refusal("this node's clock is more than 30 s off region time; synchronize it")
+	// ErrOldNodes: a node of the group announces a feature level below that of the command.
+	ErrOldNodes = refusal("a node of the region runs a version that does not know this change; upgrade all nodes first")
 	// ErrCanceled: the caller's context had ended before the write began.
 	ErrCanceled = refusal("the request ended before the write began")
 	// ErrClosed: the node has been closed, or its disk has failed. Reads return it too.

@@ -50,6 +50,22 @@ func HasNode(dir string) (bool, error) {
 	return err == nil, nil
 }
 
+// Create makes the log of a node that is to join a group, in an empty directory: Open then finds it. Whoever joins calls it
+// once the group has admitted the node. A directory that holds the same node already is left alone.
+func Create(dir string, id Identity) error {
+	if id.NodeID == "" || id.ClusterID == "" {
+		return errors.New("cluster: a node that joins needs a node id and a cluster id")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cluster: make the data directory: %w", err)
+	}
+	s, _, err := openLog(&Config{Dir: dir, NodeID: id.NodeID, ClusterID: id.ClusterID})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // NewID makes a random id for a node or a cluster: a UUID of version 4 (RFC 9562 section 5.4).
 func NewID() string {
 	var b [16]byte

@@ -45,6 +45,8 @@ type Node struct {
 	work   sync.WaitGroup
 	adding sync.Mutex // orders work.Add against Close's Wait
 
+	changing sync.Mutex // one membership change at a time
+
 	roundsDone, roundsFailed atomic.Uint64
 	lastRound                atomic.Int64 // start of the latest good round, nanoseconds since born; 0 = none yet
 	roundTime                atomic.Int64 // its length, nanoseconds

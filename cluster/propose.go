@@ -134,6 +134,9 @@ func (n *Node) proposeLeading(ctx context.Context, cmd fsm.Command) (fsm.Result,
 	if err := n.clockErr(); err != nil {
 		return fsm.Result{}, err
 	}
+	if cmd.Body != nil && fsm.Level(cmd.Body.Kind()) > fsm.LevelInitial && fsm.Level(cmd.Body.Kind()) > n.fsm.State().FeatureLevel() {
+		return fsm.Result{}, ErrOldNodes
+	}
 	return n.append(ctx, cmd)
 }
 

@@ -32,6 +32,13 @@ var stateChanges = map[string]string{
 	"removed ourself, transitioning to follower": "removed from the configuration",
 }
 
+// peerFaults are the library's errors that tell of another node and not of this one.
+var peerFaults = map[string]bool{
+	"failed to appendEntries to": true, "failed to heartbeat to": true, "failed to make requestVote RPC": true,
+	"failed to pipeline appendEntries": true, "failed to start pipeline replication to": true, "failed to send snapshot to": true,
+	"peer has newer term, stopping replication": true, "target does not support pre-vote RPC, treating as granted": true,
+}
+
 func newRaftLogger(out *slog.Logger) *raftLogger {
 	return &raftLogger{out: out, name: "raft", seen: &repeats{last: map[string]*repeat{}}}
 }
@@ -40,8 +47,10 @@ func newRaftLogger(out *slog.Logger) *raftLogger {
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
 	to, text, again := slog.LevelDebug, msg, 0
 	switch {
-	case level >= hclog.Error:
+	case level >= hclog.Error && !peerFaults[msg]:
 		to = slog.LevelError
+	case level >= hclog.Error:
+		to = slog.LevelWarn
 	case level == hclog.Warn:
 		to = slog.LevelWarn
 	case level == hclog.Info:

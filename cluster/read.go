@@ -96,7 +96,7 @@ func (n *Node) Answer(nodeID, clusterID string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{NodeID: n.id.NodeID, ClusterID: n.id.ClusterID, LastIndex: last, Clock: n.cfg.Clock().UnixMilli()}, nil
+	return Answer{NodeID: n.id.NodeID, ClusterID: n.id.ClusterID, LastIndex: last, Applied: n.fsm.State().Index(), Clock: n.cfg.Clock().UnixMilli()}, nil
 }
 
 // Wait returns a state whose index is at least index. It says nothing about what was acknowledged; View does. The error

@@ -40,6 +40,8 @@ type Answer struct {
 	NodeID, ClusterID string
 	// LastIndex is the last index of the voter's log, or of its state if that is higher.
 	LastIndex uint64
+	// Applied is what its state machine has applied. The round does not use it.
+	Applied uint64
 	// Clock is the voter's own clock, milliseconds since the Unix epoch.
 	Clock int64
 }
