@@ -112,14 +112,25 @@ func (s *Service) probe(ctx context.Context, d *fsm.DomainKey) ([]byte, error) {
 	return tag[:], nil
 }
 
-// Unlock checks that the HSM holds every version of the region's domain key. A node serves nothing before it succeeded.
+// Unlock checks that the state is this region's and that the HSM holds every version of its domain key. A node serves nothing
+// before it succeeded. Under another name all keys would have other ARNs, and policies and conditions another meaning.
 func (s *Service) Unlock(ctx context.Context) error {
 	st, err := s.View(ctx)
 	if err != nil {
 		return err
 	}
+	switch r := st.Region(); {
+	case r == nil:
+		return errors.New("the region is not initialized; run 'trent operator init'")
+	case r.Name != s.cfg.Region || r.Partition != s.cfg.Partition:
+		return fmt.Errorf("the data directory holds region %s of partition %s, not %s of %s: correct the configuration",
+			r.Name, r.Partition, s.cfg.Region, s.cfg.Partition)
+	}
 	for d := range st.DomainKeys() {
 		tag, err := s.probe(ctx, d)
+		if errors.Is(err, hsm.ErrNoDomain) {
+			return fmt.Errorf("the HSM does not hold the region's domain key %s: this HSM, or its token file, belongs to another region: %w", d.ID, err)
+		}
 		if err != nil {
 			return err
 		}

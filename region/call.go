@@ -30,6 +30,10 @@ type Caller struct {
 	PrincipalID string // the account id for root, else the unique id
 	UserName    string // users only
 	AccessKeyID string
+	// Standing is what decides what a user or role session may do, nil for the root user.
+	Standing *Standing
+	// Session is set for temporary credentials.
+	Session *Session
 	// Engine holds what the policy engine made of this caller; it is package api's.
 	Engine atomic.Value
 	// Reads are the documents that this identity was read from, with their versions.
@@ -65,11 +69,13 @@ type Conditions struct {
 	RotationPeriodDays           int32
 	BypassLockout                shape.Opt[bool]
 	ReEncryptOnSameKey           shape.Opt[bool]
+	// IAM are those of IAM and STS operations, nil for others.
+	IAM *IAMConditions
 }
 
 // Target is one permission on one resource that a call needs (spec 05 CND-08). All targets of a call must be allowed.
 type Target struct {
-	// Permission is the action without the prefix kms:.
+	// Permission is the action: of KMS without the prefix kms:, of IAM and STS with theirs.
 	Permission string
 	// Key is the key, nil for aliases, for operations without a key, and for a foreign key that does not exist.
 	Key *fsm.Key
@@ -84,7 +90,18 @@ type Target struct {
 	// FromCiphertext tells that the key was found in the ciphertext, not named by the caller: the refusal must not tell
 	// whether it exists (spec 10 P-5).
 	FromCiphertext bool
-	Conditions     Conditions
+	// Grant is the grant that CreateGrant is about to make, as far as the request says, or that RetireGrant is to end: it,
+	// and not the key policy, then decides (spec 04 GM-04). Nil for all other operations.
+	Grant *fsm.Grant
+	// Principal tells that the resource is a principal, which only ListRetirableGrants has (spec 04 IDP-05).
+	Principal bool
+	// Identity is the user, group or role, and Policy the customer managed policy, that an IAM or STS operation is about; nil
+	// if there is none of that name.
+	Identity *fsm.Identity
+	Policy   *fsm.ManagedPolicy
+	// Assumed tells that Identity is the role that is to be assumed: its trust policy has a say.
+	Assumed    bool
+	Conditions Conditions
 }
 
 // Decision is one allowed target: who decided, and the documents the decision was based on. Package api's authorizer makes
@@ -93,13 +110,27 @@ type Decision struct {
 	// Policy names the policy type that allowed ("key policy", "identity policy", "grant", "root").
 	Policy string
 	Reads  []fsm.Read
+	// Grant is the id of the grant that allowed, "" if a policy did.
+	Grant string
 }
 
 // Edge is what an operation asks of the layer above in the course of a call: the policy engine lives there.
 type Edge interface {
 	// CheckKeyPolicy validates a key policy that is about to be put (spec 04 KP) and, unless bypass, that the caller could
-	// still change it afterwards (LCK). The error is a *fault.Error. key is the key as it will be, with the new policy in it.
+	// still change it afterwards (LCK). The error is a *fault.Error. key is the key as it will be, with the new policy in it;
+	// it gets the policy's principals.
 	CheckKeyPolicy(ctx context.Context, c *Call, key *fsm.Key, policy string, bypass bool) error
+	// GrantPrincipal finds the principal of a grant that is about to be made (spec 04 GR-02, GR-15). It is an
+	// InvalidArnException if there is none with this ARN.
+	GrantPrincipal(c *Call, arn string) (fsm.GrantPrincipal, error)
+	// PrincipalName is what lists of grants show for a principal: its ARN, or its unique id once it is gone.
+	PrincipalName(c *Call, p *fsm.GrantPrincipal) string
+	// ShowPolicy is how a document is shown whose principals were tied to unique ids: those that are gone by their ids (spec
+	// 04 KP-11).
+	ShowPolicy(st *fsm.State, document string, principals []fsm.PolicyPrincipal) string
+	// CheckPolicy validates a policy of an identity or session that is about to be put (spec 04 IDP-01). Of a trust policy it
+	// returns the unique ids of the users and roles that it names. The error is what the client is told.
+	CheckPolicy(c *Call, kind PolicyKind, document string) ([]fsm.PolicyPrincipal, error)
 	// Record renders the audit record of a change that will have succeeded with output out (nil if the operation has none).
 	Record(c *Call, out any) []byte
 }
@@ -128,6 +159,8 @@ type Call struct {
 	Held bool
 	// Objects are the ids that the first attempt of a repeated change made.
 	Objects []string
+	// TokenGrants are the ids of the grants that the request's grant tokens were given out for.
+	TokenGrants []string
 
 	// notes are additionalEventData, in the order in which they were noted.
 	notes []Note

@@ -1,7 +1,6 @@
 package region
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -85,16 +84,16 @@ func (in *DecryptInput) Check() error {
 	if err := checkRecipient(in.Recipient); err != nil {
 		return err
 	}
-	return checkSource("ciphertextBlob", "KeyId", in.CiphertextBlob, in.KeyID, in.EncryptionAlgorithm, in.EncryptionContext,
+	return checkSource("KeyId", in.CiphertextBlob, in.KeyID, in.EncryptionAlgorithm, in.EncryptionContext,
 		ignoreCiphertext(in.DryRun, in.DryRunModifiers))
 }
 
 // checkSource holds the rules of what is decrypted, for Decrypt and the source of ReEncrypt.
-func checkSource(blobPath, keyName string, blob shape.Blob, key shape.Opt[string], alg shape.EncryptionAlgorithmSpec,
+func checkSource(keyName string, blob shape.Blob, key shape.Opt[string], alg shape.EncryptionAlgorithmSpec,
 	ec shape.EncryptionContext, ignore bool) error {
 	switch {
 	case blob == nil && !ignore:
-		return fault.Invalid(fault.Null(blobPath, "Member must not be null"))
+		return fault.Invalid(fault.Null("ciphertextBlob", "Member must not be null"))
 	case !key.Set && (ignore || alg != shape.EncryptionAlgorithmSymmetricDefault):
 		return fault.New(fault.ValidationException, "%s is required when the ciphertext does not name its KMS key.", keyName)
 	case alg != shape.EncryptionAlgorithmSymmetricDefault && ec.Len() > 0:
@@ -179,7 +178,8 @@ func materialID(k *fsm.Key, m *fsm.Material) shape.Opt[string] {
 	if k.Spec != string(shape.KeySpecSymmetricDefault) {
 		return shape.Opt[string]{}
 	}
-	return shape.Some(hex.EncodeToString(m.ID))
+	var text [2 * envelope.MaterialIDSize]byte
+	return shape.Some(string(hex.AppendEncode(text[:0], m.ID)))
 }
 
 // ReEncryptInput asks to move a ciphertext under another key or context (spec 10 REN).
@@ -198,7 +198,7 @@ type ReEncryptInput struct {
 
 // Check implements Checker.
 func (in *ReEncryptInput) Check() error {
-	return checkSource("ciphertextBlob", "SourceKeyId", in.CiphertextBlob, in.SourceKeyID, in.SourceEncryptionAlgorithm,
+	return checkSource("SourceKeyId", in.CiphertextBlob, in.SourceKeyID, in.SourceEncryptionAlgorithm,
 		in.SourceEncryptionContext, ignoreCiphertext(in.DryRun, in.DryRunModifiers))
 }
 
@@ -331,7 +331,7 @@ func (s *Service) decrypt(ctx context.Context, c *Call, k *fsm.Key, alg shape.En
 	if err != nil {
 		return pt, nil, fault.InvalidCiphertext()
 	}
-	if m = findMaterial(k, h.MaterialID()); m == nil {
+	if m = findMaterial(k, h.MaterialID()); m == nil || !m.Present() {
 		return pt, nil, fault.InvalidCiphertext()
 	}
 	// The header comes from the state's own row, so that a mix-up of keys cannot decrypt.
@@ -347,16 +347,6 @@ func (s *Service) decrypt(ctx context.Context, c *Call, k *fsm.Key, alg shape.En
 		return hsmFault(err)
 	})
 	return pt, m, err
-}
-
-// findMaterial finds the material that a ciphertext was made with; it must be present.
-func findMaterial(k *fsm.Key, id []byte) *fsm.Material {
-	for i := range k.Materials {
-		if m := &k.Materials[i]; bytes.Equal(m.ID, id) && m.Present() {
-			return m
-		}
-	}
-	return nil
 }
 
 // used reports the use of a key.

@@ -1,11 +1,11 @@
 package region
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/trentkms/trent/fsm"
@@ -76,10 +76,8 @@ func (s *Service) checkImport(k *fsm.Key, alg shape.AlgorithmSpec) error {
 	if err != nil {
 		return err
 	}
-	for _, can := range s.cfg.HSM.Capabilities().Import[keyspec.HSMWrapping(alg)] {
-		if can == t {
-			return nil
-		}
+	if slices.Contains(s.cfg.HSM.Capabilities().Import[keyspec.HSMWrapping(alg)], t) {
+		return nil
 	}
 	return fault.New(fault.UnsupportedOperationException, "Wrapping algorithm %s is not supported in this Region for key spec %s.", alg, k.Spec)
 }
@@ -277,7 +275,7 @@ func (s *Service) fingerprint(ctx context.Context, m hsm.Material, k *fsm.Key) (
 
 // place decides whether the material is new to the key or one that it knows (spec 07 IKM-06, IMR-01 to IMR-03).
 func (in *ImportKeyMaterialInput) place(k *fsm.Key, m *fsm.Material, arn string) (fresh bool, err error) {
-	known := slicesIndexMaterial(k.Materials, m.ID) >= 0
+	known := findMaterial(k, m.ID) != nil
 	if in.KeyMaterialID.Set && in.KeyMaterialID.Value != hex.EncodeToString(m.ID) {
 		return false, fault.IncorrectKeyMaterial()
 	}
@@ -302,15 +300,6 @@ func (in *ImportKeyMaterialInput) place(k *fsm.Key, m *fsm.Material, arn string)
 	return true, nil
 }
 
-func slicesIndexMaterial(materials []fsm.Material, id []byte) int {
-	for i := range materials {
-		if bytes.Equal(materials[i].ID, id) {
-			return i
-		}
-	}
-	return -1
-}
-
 // DeleteImportedKeyMaterialInput names imported material; without KeyMaterialId it is the current one.
 type DeleteImportedKeyMaterialInput struct {
 	KeyID         string            `wire:"KeyId,required" is:"KeyIdType"`
@@ -327,16 +316,12 @@ func (in *DeleteImportedKeyMaterialInput) Resolve(r *Resolver) error {
 func (s *Service) DeleteImportedKeyMaterial(ctx context.Context, c *Call, in *DeleteImportedKeyMaterialInput) (*MaterialOutput, error) {
 	k := c.Key()
 	out := &MaterialOutput{KeyID: c.Targets[0].ARN}
-	var m *fsm.Material
+	m := current(k)
 	if in.KeyMaterialID.Set {
 		id, _ := hex.DecodeString(in.KeyMaterialID.Value) // the shape lets nothing else pass
-		i := slicesIndexMaterial(k.Materials, id)
-		if i < 0 {
+		if m = findMaterial(k, id); m == nil {
 			return nil, fault.IncorrectKeyMaterial()
 		}
-		m = &k.Materials[i]
-	} else {
-		m = current(k)
 	}
 	if m == nil {
 		return out, nil

@@ -71,11 +71,11 @@ func (u *Usage) Observe(use Use) {
 	}
 }
 
-// evict drops what was reported, and if that makes no room, anything.
+// evict drops what was reported, and if that makes too little room, anything. It makes room for many, since it looks at all.
 func (s *usageShard) evict() {
 	maps.DeleteFunc(s.keys, func(_ fsm.KeyRef, k *keyUsage) bool { return k.sent })
 	for ref := range s.keys {
-		if len(s.keys) < usageShardKeys {
+		if len(s.keys) <= usageShardKeys-usageShardKeys/8 {
 			return
 		}
 		delete(s.keys, ref)

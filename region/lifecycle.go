@@ -48,7 +48,7 @@ type ScheduleKeyDeletionOutput struct {
 
 // ScheduleKeyDeletion starts the waiting period after which the key is deleted for good (spec 01 DEL).
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *ScheduleKeyDeletionInput) (*ScheduleKeyDeletionOutput, error) {
-	at := c.Now.Add(time.Duration(in.PendingWindowInDays) * 24 * time.Hour).UnixMilli()
+	at := c.Now.Add(time.Duration(in.PendingWindowInDays) * day).UnixMilli()
 	out := s.scheduled(c.Key(), at, in.PendingWindowInDays)
 	res, err := s.propose(ctx, c, &fsm.ScheduleDeletion{Key: keyRef(c.Key()), DeletionAt: at, WindowDays: int(in.PendingWindowInDays)}, out)
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *Service) CancelKeyDeletion(ctx context.Context, c *Call, _ *KeyInput) (
 	return out, nil
 }
 
-// CancelKeyDeletionAgain answers a repeated CancelKeyDeletion.
-func (s *Service) CancelKeyDeletionAgain(_ context.Context, c *Call, in *KeyInput) (*KeyOutput, error) {
+// KeyOutputAgain answers a repeated change whose answer is the key's ARN.
+func (s *Service) KeyOutputAgain(_ context.Context, c *Call, in *KeyInput) (*KeyOutput, error) {
 	k, err := s.again(c, in.KeyID)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,16 @@ func (s *Service) load(ctx context.Context, st *fsm.State, k *fsm.Key, m *fsm.Ma
 	})
 }
 
+// findMaterial finds a material of a key by its id, present or not; nil if the key never had it.
+func findMaterial(k *fsm.Key, id []byte) *fsm.Material {
+	for i := range k.Materials {
+		if m := &k.Materials[i]; bytes.Equal(m.ID, id) {
+			return m
+		}
+	}
+	return nil
+}
+
 // cacheID names a material in the cache of loaded keys. Key ids are unique in a region.
 func cacheID(keyID string, materialID []byte) hsm.CacheID {
 	return hsm.CacheID{Key: keyID, Material: string(materialID)}
@@ -99,15 +110,11 @@ func hsmFault(err error) error {
 		// The key was disabled, deleted or lost its material after the state was read that this call was decided on.
 		return &RetryError{Detail: "the key was taken out of the HSM meanwhile"}
 	case errors.Is(err, hsm.ErrUnsupported):
-		return fault.Wrap(fault.UnsupportedOperationException, err, "")
+		return fault.Wrap(fault.UnsupportedOperationException, err, "This Region's HSM does not support the operation with this key and algorithm.")
+	case errors.Is(err, context.Canceled):
+		return fault.From(err) // the client went away, and nothing is wrong with the key
 	case errors.Is(err, hsm.ErrUnavailable), errors.Is(err, hsm.ErrClosed), errors.Is(err, hsm.ErrNoDomain):
 		return fault.KeyUnavailable(err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.Timeout(err)
 	}
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return err
-	}
-	return fault.Internal(err)
+	return fault.From(err)
 }

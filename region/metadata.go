@@ -94,6 +94,9 @@ func current(k *fsm.Key) *fsm.Material {
 	return &k.Materials[k.Current]
 }
 
+const day = 24 * time.Hour
+
+// millis is a time of the state: milliseconds since 1970.
 func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // metadata renders a key for DescribeKey, CreateKey and ReplicateKey.

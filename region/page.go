@@ -30,7 +30,7 @@ func (p pageScope) open(marker shape.Opt[string]) (string, error) {
 	if !marker.Set {
 		return "", nil
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(marker.Value)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(marker.Value)
 	d := p.digest()
 	if err != nil || len(raw) <= pageDigest || string(raw[:pageDigest]) != string(d[:pageDigest]) {
 		return "", fault.InvalidMarker()

@@ -27,12 +27,13 @@ type GetKeyPolicyOutput struct {
 	PolicyName string `wire:"PolicyName"`
 }
 
-// GetKeyPolicy returns the key policy byte for byte as it was put (spec 10 GKY).
+// GetKeyPolicy returns the key policy as it was put, but for principals that are gone or renamed (spec 10 GKY, spec 04 KP-11).
 func (s *Service) GetKeyPolicy(_ context.Context, c *Call, in *GetKeyPolicyInput) (*GetKeyPolicyOutput, error) {
 	if in.PolicyName != policyName {
 		return nil, fault.NoSuchPolicy()
 	}
-	return &GetKeyPolicyOutput{Policy: c.Key().Policy, PolicyName: policyName}, nil
+	k := c.Key()
+	return &GetKeyPolicyOutput{Policy: c.Edge.ShowPolicy(c.State, k.Policy, k.PolicyPrincipals), PolicyName: policyName}, nil
 }
 
 // PutKeyPolicyInput replaces a key policy.
@@ -58,7 +59,7 @@ func (s *Service) PutKeyPolicy(ctx context.Context, c *Call, in *PutKeyPolicyInp
 	if err := c.Edge.CheckKeyPolicy(ctx, c, &next, in.Policy, in.BypassPolicyLockoutSafetyCheck.Or(false)); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, c, &fsm.PutKeyPolicy{Key: keyRef(c.Key()), Policy: in.Policy})
+	return s.change(ctx, c, &fsm.PutKeyPolicy{Key: keyRef(c.Key()), Policy: in.Policy, Principals: next.PolicyPrincipals})
 }
 
 // ListKeyPoliciesInput asks for the names of a key's policies.

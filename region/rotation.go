@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	day = 24 * time.Hour
 	// defaultRotationDays is the period of an EnableKeyRotation that names none (spec 02 ROT-21).
 	defaultRotationDays = 365
 	// rotationGuard is how long before an automatic rotation an on-demand one is refused (spec 02 ROT-46).
@@ -47,13 +46,10 @@ func (s *Service) EnableKeyRotation(ctx context.Context, c *Call, in *EnableKeyR
 func (s *Service) DisableKeyRotation(ctx context.Context, c *Call, _ *KeyInput) (*None, error) {
 	k := c.Key()
 	if k.Rotation == nil || !k.Rotation.Enabled {
-		return s.touch(ctx, c)
+		return &None{}, nil // nothing is proposed, so the edge records the call
 	}
 	return s.change(ctx, c, &fsm.SetRotation{Key: keyRef(k), Rotation: fsm.Rotation{PeriodDays: k.Rotation.PeriodDays}})
 }
-
-// touch is a change without effect: the edge records it.
-func (s *Service) touch(context.Context, *Call) (*None, error) { return &None{}, nil }
 
 // GetKeyRotationStatusOutput tells whether and when a key rotates.
 type GetKeyRotationStatusOutput struct {
@@ -101,11 +97,6 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *KeyInput) (
 		return nil, err
 	}
 	return out, nil
-}
-
-// RotateKeyOnDemandAgain answers a repeated RotateKeyOnDemand.
-func (s *Service) RotateKeyOnDemandAgain(ctx context.Context, c *Call, in *KeyInput) (*KeyOutput, error) {
-	return s.CancelKeyDeletionAgain(ctx, c, in)
 }
 
 // nextMaterial is the material that a rotation makes current, nil if an imported key has none waiting.

@@ -25,7 +25,7 @@ const scheduleEvery = 2 * time.Second
 const scheduleBatch = 256
 
 // Schedule does the region's due work until ctx ends: it deletes keys whose
-// waiting period is over, removes expired material and rotates keys. Only the leader runs it,
+// waiting period is over, and what they leave behind, removes expired material and rotates keys. Only the leader runs it,
 // under the context of its term. It proposes and nothing else: whether something is due is decided again at apply.
 func (s *Service) Schedule(ctx context.Context) {
 	tick := time.NewTicker(scheduleEvery)
@@ -42,6 +42,10 @@ func (s *Service) Schedule(ctx context.Context) {
 	}
 }
 
+// tickEvery is how far region time may fall behind while nothing happens. Region time moves with commands; without one an idle
+// region's next command would look like a jump of the clock, after which nothing is destroyed for a day.
+const tickEvery = time.Hour
+
 // RunDue does what is due at region time, once. It returns the first error.
 func (s *Service) RunDue(ctx context.Context) error {
 	now := s.Now()
@@ -49,32 +53,61 @@ func (s *Service) RunDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ms, n := now.UnixMilli(), 0
-	for k := range st.DueDeletions(ms) {
-		if err := s.deleteKey(ctx, k, now); err != nil {
+	if st.Region() == nil {
+		return nil
+	}
+	if now.Sub(millis(st.Now())) >= tickEvery {
+		if err := s.proposeSetup(ctx, &fsm.TermStart{Node: "clock"}); err != nil {
 			return err
 		}
-		if n++; n == scheduleBatch {
-			return nil
+		if st, err = s.View(ctx); err != nil {
+			return err
 		}
 	}
-	for k, m := range st.DueExpiries(ms) {
-		if err := s.expireMaterial(ctx, k, m, now); err != nil {
-			return err
+	b := batch{left: scheduleBatch}
+	if now.UnixMilli() >= st.Region().HoldUntil { // during a hold the state would refuse
+		for k := range st.DueDeletions(now.UnixMilli()) {
+			if !b.do(func() error { return s.deleteKey(ctx, k, now) }) {
+				return b.err
+			}
 		}
-		if n++; n == scheduleBatch {
-			return nil
+		for k, m := range st.DueExpiries(now.UnixMilli()) {
+			if !b.do(func() error { return s.expireMaterial(ctx, k, m, now) }) {
+				return b.err
+			}
 		}
 	}
-	for k := range st.DueRotations(ms) {
-		if err := s.rotateDue(ctx, st, k, now); err != nil {
-			return err
+	for r := range st.Remains() {
+		for left := r.Grants; left > 0; left -= fsm.PurgeBatch {
+			if !b.do(func() error { return s.purgeGrants(ctx, r) }) {
+				return b.err
+			}
 		}
-		if n++; n == scheduleBatch {
-			return nil
+	}
+	for k := range st.DueRotations(now.UnixMilli()) {
+		if !b.do(func() error { return s.rotateDue(ctx, st, k, now) }) {
+			return b.err
 		}
 	}
 	return nil
+}
+
+// batch bounds the proposals of one pass and keeps its first error.
+type batch struct {
+	left int
+	err  error
+}
+
+// do makes one proposal; false ends the pass.
+func (b *batch) do(propose func() error) bool {
+	b.err = propose()
+	b.left--
+	return b.err == nil && b.left > 0
+}
+
+// purgeGrants removes a part of the grants that a deleted key has left behind.
+func (s *Service) purgeGrants(ctx context.Context, r *fsm.Remains) error {
+	return s.proposeSetup(ctx, &fsm.PurgeGrants{Key: fsm.KeyRef{Account: r.Account, ID: r.KeyID}})
 }
 
 // expireMaterial removes imported material whose time has come.

@@ -20,8 +20,6 @@ type Cluster interface {
 	View(ctx context.Context) (*fsm.State, error)
 	// State returns this node's own state, which may be behind.
 	State() *fsm.State
-	// Wait returns the state once the index is applied here.
-	Wait(ctx context.Context, index uint64) (*fsm.State, error)
 	// Propose commits one command and returns its result once it is applied here.
 	Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	// Now is region time.
@@ -42,6 +40,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// Usage remembers the last use of keys; New makes one if nil.
 	Usage *Usage
+	// BuiltIn are the managed policies that every account can attach, ordered by ARN.
+	BuiltIn []BuiltInPolicy
 	// Record renders the audit record of an internal event (key deleted, material expired).
 	Record func(InternalEvent) []byte
 }
@@ -59,7 +59,9 @@ type Service struct {
 	cfg   Config
 	names arn.Scope
 	keys  *hsm.Cache
-	log   *slog.Logger
+	// grantTokenKeys are the keys of grant tokens, one for each version of the domain key that a token has named.
+	grantTokenKeys grantTokenKeys
+	log            *slog.Logger
 }
 
 // New makes the service of a region.
@@ -131,7 +133,7 @@ func (s *Service) AliasARN(account, name string) string {
 	return s.names.Alias(account, name)
 }
 
-// RetryError tells that a change met another one: decide again on a state that has Index.
+// RetryError tells that a change met another one: decide again. The next View has what it met.
 type RetryError struct {
 	Index  uint64
 	Detail string

@@ -97,6 +97,21 @@ func GrantPrincipal(arn string) *Error {
 	return New(InvalidArnException, "ARN does not refer to a valid principal: %s", arn)
 }
 
+// InvalidGrantID is for a grant id that is not one (spec 04 GM-06).
+func InvalidGrantID(id string) *Error {
+	return New(InvalidGrantIdException, "Grant ID %s is not valid: a grant ID has 64 hexadecimal digits.", id)
+}
+
+// InvalidGrantToken is for a grant token that this Region has not given out (spec 04 GT-07). It does not quote the token.
+func InvalidGrantToken() *Error {
+	return New(InvalidGrantTokenException, "The grant token is not valid in this Region.")
+}
+
+// GrantNotFound is for a grant that does not exist, or no longer (spec 04 GM-06).
+func GrantNotFound(id string) *Error {
+	return New(NotFoundException, "Grant ID %s is not found.", id)
+}
+
 // OnlyCreateGrant is for a grant of nothing but CreateGrant (spec 10 CGR-04).
 func OnlyCreateGrant() *Error {
 	return New(ValidationException, "Grants must not contain only the CreateGrant operation.")

@@ -122,6 +122,9 @@ func TestOwnTexts(t *testing.T) {
 		{fault.PolicyTooLarge(32768), fault.LimitExceededException},
 		{fault.KeyLimit(100000), fault.LimitExceededException},
 		{fault.GrantLimit(50000), fault.LimitExceededException},
+		{fault.InvalidGrantID("x"), fault.InvalidGrantIdException},
+		{fault.InvalidGrantToken(), fault.InvalidGrantTokenException},
+		{fault.GrantNotFound("x"), fault.NotFoundException},
 		{fault.MalformedPolicy("line %d: unknown element", 3), fault.MalformedPolicyDocumentException},
 		{fault.Denied("The account %s is suspended.", "111122223333"), fault.AccessDeniedException},
 	} {

@@ -1,0 +1,195 @@
+package region
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/region/arn"
+	"github.com/trentkms/trent/region/envelope"
+	"github.com/trentkms/trent/region/iamfault"
+	"github.com/trentkms/trent/region/shape"
+)
+
+// Session is what temporary credentials say of themselves. It is immutable.
+type Session struct {
+	Kind    PrincipalKind // PrincipalRoleSession; PrincipalUser or PrincipalRoot for GetSessionToken
+	Account string
+	// Principal is the unique id of the role or user, RootPrincipal for the root user.
+	Principal string
+	// Name is the session name of a role session.
+	Name string
+	// Parent is the long-term access key at the beginning of the chain; with it the session ends.
+	Parent string
+	// Issued and Expires bound the session.
+	Issued, Expires time.Time
+	// Policies are the session policies' documents (spec 04 IDP-10), PolicyARNs the managed policies that are session policies.
+	Policies   []string
+	PolicyARNs []string
+	// Tags are the session's, sorted by key; Transitive are the keys of those that a next role takes over.
+	Tags       []fsm.Tag
+	Transitive []string
+	// SourceIdentity is what the first caller of the chain has set.
+	SourceIdentity string
+}
+
+// A session token is, in base64: magic "TRT" and version 1 (4 bytes), the region's name behind its length (1 byte), the domain
+// key's version (4 bytes, big-endian), then the sealed claims (package envelope). It is bound to its region and to the access
+// key id that it came with. No node stores it: every node of the region opens it.
+const (
+	sessionMagic = "TRT\x01"
+	sessionLabel = "trent/session/1"
+	// maxClaims bounds the claims, in bytes; more is PackedPolicyTooLarge.
+	maxClaims = envelope.MaxSecret
+	// maxSessionToken bounds a token before anything else looks at it.
+	maxSessionToken = 8 << 10
+)
+
+// claims are the sealed part. Field numbers are never reused.
+type claims struct {
+	Kind           uint8     `cbor:"1,keyasint"`
+	Account        string    `cbor:"2,keyasint"`
+	Principal      string    `cbor:"3,keyasint"`
+	Secret         []byte    `cbor:"4,keyasint"`
+	Name           string    `cbor:"5,keyasint,omitempty"`
+	Parent         string    `cbor:"6,keyasint,omitempty"`
+	Issued         int64     `cbor:"7,keyasint"` // milliseconds
+	Expires        int64     `cbor:"8,keyasint"`
+	Policies       []string  `cbor:"9,keyasint,omitempty"`
+	PolicyARNs     []string  `cbor:"10,keyasint,omitempty"`
+	Tags           []fsm.Tag `cbor:"11,keyasint,omitempty"`
+	Transitive     []string  `cbor:"12,keyasint,omitempty"`
+	SourceIdentity string    `cbor:"13,keyasint,omitempty"`
+}
+
+// ErrSessionToken reports a session token that this region did not seal for the access key it came with.
+var ErrSessionToken = errors.New("region: not a session token of this region and access key")
+
+// sessionPRF is the domain key's authentication key for session tokens alone.
+func (s *Service) sessionPRF(d *fsm.DomainKey) envelope.PRF {
+	return func(ctx context.Context, _ string, input []byte) ([32]byte, error) {
+		return s.cfg.HSM.DomainPRF(ctx, hsm.DomainID(d.ID), sessionLabel, input)
+	}
+}
+
+func (s *Service) sessionBinding(accessKeyID string) []byte {
+	return []byte("session\x00" + s.cfg.Region + "\x00" + accessKeyID)
+}
+
+// sealSession makes the credentials of a session. packed is how full the token is, in percent.
+func (s *Service) sealSession(ctx context.Context, st *fsm.State, in *Session) (cred *SessionCredentials, packed int32, err error) {
+	id, secret, err := s.newCredentials(ctx, "ASIA")
+	if err != nil {
+		return nil, 0, err
+	}
+	plain, err := cbor.Marshal(claims{
+		Kind: uint8(in.Kind), Account: in.Account, Principal: in.Principal, Secret: secret.Bytes(), Name: in.Name, Parent: in.Parent,
+		Issued: in.Issued.UnixMilli(), Expires: in.Expires.UnixMilli(), Policies: in.Policies, PolicyARNs: in.PolicyARNs,
+		Tags: in.Tags, Transitive: in.Transitive, SourceIdentity: in.SourceIdentity,
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer clear(plain)
+	packed = int32(100 * len(plain) / maxClaims)
+	if len(plain) > maxClaims {
+		secret.Wipe()
+		return nil, 0, iamfault.PackedPolicyTooLarge("Packed size of session policies and session tags consumes %d%% of allotted space.", packed)
+	}
+	d := st.ActiveDomainKey()
+	sealed, err := envelope.SealSecret(ctx, s.sessionPRF(d), s.sessionBinding(id), plain)
+	if err != nil {
+		return nil, 0, hsmFault(err)
+	}
+	token := append([]byte(sessionMagic), byte(len(s.cfg.Region)))
+	token = binary.BigEndian.AppendUint32(append(token, s.cfg.Region...), d.Version)
+	return &SessionCredentials{
+		AccessKeyID: id, SecretAccessKey: secret, SessionToken: base64.StdEncoding.EncodeToString(append(token, sealed...)),
+		Expiration: in.Expires.UTC().Truncate(time.Second),
+	}, packed, nil
+}
+
+// OpenSession opens a session token and returns its session and secret, which the caller wipes. It does not judge whether the
+// session is over: see Ended. The error is ErrSessionToken, or the HSM's.
+func (s *Service) OpenSession(ctx context.Context, st *fsm.State, accessKeyID, token string) (*Session, shape.Secret, error) {
+	d, sealed := s.sessionParts(st, token)
+	if d == nil {
+		return nil, shape.Secret{}, ErrSessionToken
+	}
+	plain, err := envelope.OpenSecret(ctx, s.sessionPRF(d), s.sessionBinding(accessKeyID), sealed)
+	if errors.Is(err, envelope.ErrInvalid) {
+		return nil, shape.Secret{}, ErrSessionToken
+	}
+	if err != nil {
+		return nil, shape.Secret{}, hsmFault(err)
+	}
+	defer clear(plain)
+	var c claims
+	if err := cbor.Unmarshal(plain, &c); err != nil {
+		return nil, shape.Secret{}, fmt.Errorf("claims of a session token: %w", err)
+	}
+	return &Session{
+		Kind: PrincipalKind(c.Kind), Account: c.Account, Principal: c.Principal, Name: c.Name, Parent: c.Parent,
+		Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires), Policies: c.Policies, PolicyARNs: c.PolicyARNs,
+		Tags: c.Tags, Transitive: c.Transitive, SourceIdentity: c.SourceIdentity,
+	}, shape.NewSecret(c.Secret), nil
+}
+
+// sessionParts finds the domain key and the sealed claims of a token of this region, nil if it is none.
+func (s *Service) sessionParts(st *fsm.State, token string) (*fsm.DomainKey, []byte) {
+	if len(token) > maxSessionToken {
+		return nil, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(token)
+	rest, ok := strings.CutPrefix(string(raw), sessionMagic)
+	if err != nil || !ok || rest == "" {
+		return nil, nil
+	}
+	n := int(rest[0])
+	if len(rest) < 1+n+4 || rest[1:1+n] != s.cfg.Region {
+		return nil, nil
+	}
+	rest = rest[1+n:]
+	return st.DomainKey(binary.BigEndian.Uint32([]byte(rest[:4]))), []byte(rest[4:])
+}
+
+// Ended tells whether what a session stands on is gone: its role or user, or the access key that it began with.
+func (s *Session) Ended(st *fsm.State) bool {
+	if k := st.AccessKey(s.Parent); k == nil || !k.Active {
+		return true
+	}
+	return s.Principal != RootPrincipal && st.Identity(s.Principal) == nil
+}
+
+// PrincipalTags are the tags that conditions see: the identity's, with the session's over them.
+func (s *Session) PrincipalTags(of *fsm.Identity) []fsm.Tag {
+	if s == nil || len(s.Tags) == 0 {
+		if of == nil {
+			return nil
+		}
+		return of.Tags
+	}
+	tags := slices.Clone(s.Tags)
+	if of != nil {
+		for _, t := range of.Tags {
+			if !slices.ContainsFunc(s.Tags, func(o fsm.Tag) bool { return strings.EqualFold(o.Key, t.Key) }) {
+				tags = append(tags, t)
+			}
+		}
+	}
+	return tags
+}
+
+// SessionARN is the ARN of a session of a role, which has no path.
+func (s *Service) SessionARN(role *fsm.Identity, name string) string {
+	return arn.Principal{Kind: arn.AssumedRole, Partition: s.cfg.Partition, Account: role.Account, Name: role.Name, Session: name}.String()
+}
