@@ -27,6 +27,8 @@ type authenticator struct {
 	keys    *sigv4.KeyCache[*fsm.AccessKey]
 	// callers holds one Caller for each access key row in use.
 	callers sync.Map // access key id -> *known
+	// sessions are those of temporary credentials in use.
+	sessions sessionCache
 }
 
 // known is a caller with the row it was made of.
@@ -36,18 +38,23 @@ type known struct {
 }
 
 func newAuthenticator(s *region.Service) *authenticator {
-	return &authenticator{service: s, keys: sigv4.NewKeyCache[*fsm.AccessKey](keyCacheSize)}
+	return &authenticator{service: s, keys: sigv4.NewKeyCache[*fsm.AccessKey](keyCacheSize), sessions: newSessionCache()}
 }
 
-// authenticate verifies a request's signature against one state: an access key that is deleted or inactive there signs nothing.
-// Unknown key and wrong signature cost the same (spec 10 section 2.1).
-func (a *authenticator) authenticate(ctx context.Context, st *fsm.State, sig *sigv4.Request, bodyHash [sha256.Size]byte, now time.Time) (*region.Caller, error) {
-	if err := sig.Check(now, a.service.Region(), signedService); err != nil {
+// scope is what a door wants signed.
+type scope struct{ region, service string }
+
+// authenticate verifies a request's signature against one state: an access key that is deleted or inactive there signs nothing,
+// nor does a session that began with it. Unknown key and wrong signature cost the same (spec 10 section 2.1).
+func (a *authenticator) authenticate(ctx context.Context, st *fsm.State, sig *sigv4.Request, bodyHash [sha256.Size]byte, now time.Time, want scope) (*region.Caller, error) {
+	if err := sig.Check(now, want.region, want.service); err != nil {
 		return nil, signatureFault(err)
 	}
+	if sig.SessionToken != "" {
+		return a.session(ctx, st, sig, bodyHash, now)
+	}
 	row := st.AccessKey(sig.AccessKeyID)
-	if row == nil || !row.Active || sig.SessionToken != "" {
-		// Sessions are not issued here, so no session token is valid.
+	if row == nil || !row.Active {
 		return nil, signatureFault(sig.VerifyUnknown(bodyHash))
 	}
 	key, err := a.keys.Get(sig.Scope(), row, func() ([]byte, error) {
@@ -60,21 +67,44 @@ func (a *authenticator) authenticate(ctx context.Context, st *fsm.State, sig *si
 	if err := sig.Verify(key, bodyHash); err != nil {
 		return nil, signatureFault(err)
 	}
-	return a.caller(row), nil
+	return a.caller(st, row)
 }
 
-// caller returns the principal of an access key. The principal of every access key is its account's root user.
-func (a *authenticator) caller(row *fsm.AccessKey) *region.Caller {
-	if v, ok := a.callers.Load(row.ID); ok && v.(*known).row == row {
-		return v.(*known).caller
+// caller returns the principal of an access key: the account's root user, or a user as it stands in the state.
+func (a *authenticator) caller(st *fsm.State, row *fsm.AccessKey) (*region.Caller, error) {
+	if v, ok := a.callers.Load(row.ID); ok {
+		k := v.(*known)
+		if k.row == row && (k.caller.Standing == nil || k.caller.Standing.Current(st)) {
+			return k.caller, nil
+		}
 	}
-	c := &region.Caller{
-		Kind: region.PrincipalRoot, Account: row.Account, ARN: arn.Root(a.service.Partition(), row.Account),
-		PrincipalID: row.Account, AccessKeyID: row.ID,
-		Reads: []fsm.Read{{Doc: fsm.DocAccessKey, Name: row.ID, Version: row.Version}},
+	reads := []fsm.Read{{Doc: fsm.DocAccessKey, Name: row.ID, Version: row.Version}}
+	c, err := a.principal(st, row.Account, row.Principal, nil, reads)
+	if err != nil {
+		return nil, err
 	}
+	c.AccessKeyID = row.ID
 	a.callers.Store(row.ID, &known{row, c})
-	return c
+	return c, nil
+}
+
+// principal makes the caller of credentials of the root user or a user. session is nil for long-term ones.
+func (a *authenticator) principal(st *fsm.State, account, id string, session *region.Session, reads []fsm.Read) (*region.Caller, error) {
+	if id == region.RootPrincipal {
+		return &region.Caller{
+			Kind: region.PrincipalRoot, Account: account, ARN: arn.Root(a.service.Partition(), account), PrincipalID: account,
+			Session: session, Reads: reads,
+		}, nil
+	}
+	user := st.Identity(id)
+	if user == nil {
+		return nil, signatureFault(sigv4.UnrecognizedClient())
+	}
+	standing := a.service.Standing(st, user, session)
+	return &region.Caller{
+		Kind: region.PrincipalUser, Account: account, ARN: a.service.IdentityARN(user), PrincipalID: user.ID, UserName: user.Name,
+		Standing: standing, Session: session, Reads: append(reads, standing.Reads()...),
+	}, nil
 }
 
 // forget drops what was derived from an access key that was replaced or removed.

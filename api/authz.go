@@ -10,7 +10,6 @@ import (
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
-	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
 )
 
@@ -18,6 +17,8 @@ import (
 type authorizer struct {
 	service  *region.Service
 	policies policyCache
+	bound    boundCache
+	grants   grantCache
 	// services are the service principals that a policy may name.
 	services map[string]bool
 	// actions holds the permissions with their prefix, so that no request has to build them.
@@ -49,7 +50,7 @@ func (a *authorizer) decide(x *exchange, t *region.Target) (region.Decision, err
 	if err != nil {
 		return region.Decision{}, err
 	}
-	d := policy.Decide(req)
+	d := a.verdict(t, req)
 	if !d.Allowed() {
 		if t.FromCiphertext {
 			return region.Decision{}, fault.Denied("%s", policy.HiddenCiphertextMessage)
@@ -60,25 +61,38 @@ func (a *authorizer) decide(x *exchange, t *region.Target) (region.Decision, err
 	if len(c.Decisions) == 0 {
 		reads = x.room.reads[:0]
 	}
-	return region.Decision{Policy: d.PolicyType.String(), Reads: decisionReads(reads, t, &d)}, nil
+	made := region.Decision{Policy: d.PolicyType.String(), Reads: decisionReads(reads, t, &d)}
+	if d.Grant != nil {
+		made.Grant = d.Grant.ID
+		read := fsm.Read{Doc: fsm.DocGrant, Name: d.Grant.ID}
+		read.Version = c.State.Version(read)
+		made.Reads = append(made.Reads, read)
+	}
+	return made, nil
 }
 
 // request is the question as the policy engine takes it. It is good until the next one.
 func (a *authorizer) request(x *exchange, t *region.Target) (*policy.Request, error) {
+	who, err := engineOf(x.call.Caller)
+	if err != nil {
+		return nil, err
+	}
 	x.room.context = conditionContext{x: x, t: t}
 	x.room.request = policy.Request{
-		Principal: principalOf(x.call.Caller), Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
+		Principal: &who.principal, Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
 		EncryptionContext: (*contextPairs)(&t.Conditions.EncryptionContext),
+		Identity:          who.identity, Boundary: who.boundary, Session: who.session,
 	}
 	req := &x.room.request
 	if t.Key == nil {
-		return req, nil
+		return a.onIdentity(req, t)
 	}
-	doc, err := a.policies.get(t.Key.Policy)
+	doc, err := a.keyPolicy(t.Key)
 	if err != nil {
 		return nil, fault.Internal(fmt.Errorf("the stored policy of %s does not compile: %w", t.ARN, err))
 	}
 	req.ResourcePolicy = doc
+	a.addGrants(req, x.call.State, t)
 	return req, nil
 }
 
@@ -86,7 +100,11 @@ func (a *authorizer) action(permission string) string {
 	if v, ok := a.actions.Load(permission); ok {
 		return v.(string)
 	}
-	v, _ := a.actions.LoadOrStore(permission, "kms:"+permission)
+	full := permission
+	if strings.IndexByte(full, ':') < 0 {
+		full = "kms:" + full
+	}
+	v, _ := a.actions.LoadOrStore(permission, full)
 	return v.(string)
 }
 
@@ -94,6 +112,15 @@ func (a *authorizer) action(permission string) string {
 func (a *authorizer) resource(x *exchange, t *region.Target) policy.Resource {
 	r := policy.Resource{Type: policy.ResourceKey, ARN: t.ARN, Account: t.Account}
 	switch {
+	case t.Assumed:
+		r.Type = policy.ResourceRole
+	case strings.IndexByte(t.Permission, ':') >= 0: // of IAM or STS
+		r = policy.Resource{Type: policy.ResourceOther, ARN: t.ARN, Account: t.Account}
+		if t.Account == "" {
+			r = policy.Resource{Type: policy.ResourceNone}
+		}
+	case t.Principal:
+		r.Type = policy.ResourceGrantee
 	case t.Account == "":
 		s := a.service
 		r = policy.Resource{Type: policy.ResourceNone, ARN: "arn:" + s.Partition() + ":kms:" + s.Region() + ":" + x.call.Caller.Account + ":*"}
@@ -131,33 +158,22 @@ func (a *authorizer) checkKeyPolicy(x *exchange, key *fsm.Key, document string, 
 	if err != nil {
 		return policyFault(err)
 	}
-	for _, p := range doc.Principals() {
-		if !a.exists(x.call.State, p) {
-			return policyFault(policy.ErrInvalidPrincipal)
-		}
+	if key.PolicyPrincipals, err = a.bindings(x.call.State, doc); err != nil {
+		return policyFault(err)
 	}
 	if bypass {
 		return nil
 	}
+	// The key as the conditions see it; its policy is the new one, which nothing may remember under the old one's version.
+	asked := *key
+	asked.PolicyPrincipals = nil
 	t := x.call.Targets[0]
-	t.Key, t.Account, t.ARN = key, key.Account, a.service.KeyARN(key)
+	t.Key, t.Account, t.ARN = &asked, key.Account, a.service.KeyARN(key)
 	req, err := a.request(x, &t)
 	if err != nil {
 		return err
 	}
-	return policyFault(policy.CheckLockout(req, doc))
-}
-
-// exists tells whether a policy may name a principal (spec 04 KP-10): accounts that the region knows, and the service
-// principals of the integrated services. There are no users and roles to be found.
-func (a *authorizer) exists(st *fsm.State, p policy.PrincipalRef) bool {
-	switch p.Type {
-	case policy.AccountPrincipal:
-		return st.Account(p.Account) != nil && (p.ARN == arn.Root(a.service.Partition(), p.Account) || p.Value == p.Account)
-	case policy.ServicePrincipal:
-		return a.services[p.Value]
-	}
-	return false
+	return policyFault(policy.CheckLockout(req, bound(doc, key.PolicyPrincipals)))
 }
 
 // policyFault says a refused document in the client's words.
@@ -183,49 +199,47 @@ func policyFault(err error) error {
 	return fault.Internal(err)
 }
 
-// principalOf is the caller as the policy engine sees it; it is made once per caller.
-func principalOf(c *region.Caller) *policy.Principal {
-	if p, ok := c.Engine.Load().(*policy.Principal); ok {
-		return p
-	}
-	p := &policy.Principal{ARN: c.ARN, Account: c.Account}
-	switch c.Kind {
-	case region.PrincipalRoot:
-		p.Kind = policy.Root
-	case region.PrincipalUser:
-		p.Kind = policy.User
-	case region.PrincipalRoleSession:
-		p.Kind = policy.RoleSession
-	case region.PrincipalFederatedUser:
-		p.Kind = policy.FederatedUser
-	case region.PrincipalService:
-		p.Kind, p.Account = policy.Service, ""
-	}
-	c.Engine.Store(p)
-	return p
-}
-
-// policyCache compiles each document once. It is bounded: when it is full it starts anew, which costs a compilation per policy
-// in use and happens at most once per maxPolicies new documents.
+// policyCache compiles each document once. It is bounded by the bytes of the documents, of which a compiled policy takes a
+// multiple: when it is full it starts anew, which costs a compilation per policy in use.
 type policyCache struct {
-	m     sync.Map // document -> *policy.Policy
-	count atomic.Int64
+	// recent holds the last document of each length, to be found without hashing some hundred bytes; comparing it costs nothing as
+	// long as keys share the text.
+	recent [recentPolicies]atomic.Pointer[parsed]
+	m      sync.Map // document -> *parsed
+	size   atomic.Int64
 }
 
-const maxPolicies = 50_000
+// parsed is a document with what it was compiled to.
+type parsed struct {
+	document string
+	policy   *policy.Policy
+}
+
+const recentPolicies = 64
+
+// maxPolicyBytes is a few thousand policies of usual size.
+const maxPolicyBytes = 8 << 20
 
 func (p *policyCache) get(document string) (*policy.Policy, error) {
+	slot := &p.recent[len(document)%recentPolicies]
+	if c := slot.Load(); c != nil && c.document == document {
+		return c.policy, nil
+	}
 	if v, ok := p.m.Load(document); ok {
-		return v.(*policy.Policy), nil
+		c := v.(*parsed)
+		slot.Store(c)
+		return c.policy, nil
 	}
 	doc, err := policy.ParseStored(strings.Clone(document), policy.KeyPolicy)
 	if err != nil {
 		return nil, err
 	}
-	if p.count.Add(1) > maxPolicies {
+	if p.size.Add(int64(len(document))) > maxPolicyBytes {
 		p.m.Clear()
-		p.count.Store(1)
+		p.size.Store(int64(len(document)))
 	}
-	p.m.Store(document, doc)
+	c := &parsed{document, doc}
+	p.m.Store(document, c)
+	slot.Store(c)
 	return doc, nil
 }

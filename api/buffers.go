@@ -44,11 +44,17 @@ func (p *bufferPool) wipe(b *[]byte) {
 	p.put(b)
 }
 
-// readAll reads r to its end into b's capacity, growing it as needed.
-func readAll(r io.Reader, b []byte) ([]byte, error) {
+// readAll reads r to its end into b's capacity, growing it as needed. Growth above maxKept is asked for by reserve first.
+func readAll(r io.Reader, b []byte, reserve func(n int) error) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
-			grown := make([]byte, len(b), 2*cap(b)+firstBuffer)
+			size := 2*cap(b) + firstBuffer
+			if size > maxKept {
+				if err := reserve(size); err != nil {
+					return b, err
+				}
+			}
+			grown := make([]byte, len(b), size)
 			copy(grown, b)
 			clear(b)
 			b = grown

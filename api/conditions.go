@@ -22,6 +22,9 @@ func (c *conditionContext) Lookup(k *policy.Key) policy.Values {
 	if v, ok := c.ofRequest(k); ok {
 		return v
 	}
+	if v, ok := c.ofIdentity(k); ok {
+		return v
+	}
 	if v, ok := c.ofKey(k); ok {
 		return v
 	}
@@ -44,6 +47,8 @@ func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
 		return policy.PairKeys((*contextPairs)(&cond.EncryptionContext)), true
 	case policy.KeyExpirationModel:
 		return policy.NonEmpty(cond.ExpirationModel), true
+	case policy.KeyGrantConstraintType, policy.KeyGrantOperations, policy.KeyGranteePrincipal, policy.KeyRetiringPrincipal:
+		return ofGrant(k, c.t.Grant), true
 	case policy.KeyKeyAgreementAlgorithm:
 		return policy.NonEmpty(cond.KeyAgreementAlgorithm), true
 	case policy.KeyMacAlgorithm:
@@ -78,6 +83,30 @@ func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
 		return policy.PairKeys(tagPairs(cond.RequestTags)), true
 	}
 	return policy.Values{}, false
+}
+
+// ofGrant are the keys whose values are properties of the grant that is about to be made, or to be retired (spec 05 KCK-08).
+func ofGrant(k *policy.Key, g *fsm.Grant) policy.Values {
+	switch {
+	case g == nil:
+	case k.ID == policy.KeyGrantOperations:
+		return policy.Many(region.GrantOpNames[string](g.Operations))
+	case k.ID == policy.KeyGranteePrincipal:
+		return policy.One(g.Grantee.ARN)
+	case k.ID == policy.KeyRetiringPrincipal && g.Retiring != nil:
+		return policy.One(g.Retiring.ARN)
+	case k.ID == policy.KeyGrantConstraintType && g.Constraint != nil:
+		return policy.One(constraintName(g.Constraint.Type))
+	}
+	return policy.Absent()
+}
+
+// constraintName is a value of kms:GrantConstraintType.
+func constraintName(t fsm.ConstraintType) string {
+	if t == fsm.ConstraintEquals {
+		return policy.EncryptionContextEquals.String()
+	}
+	return policy.EncryptionContextSubset.String()
 }
 
 // ofKey are the keys whose values are properties of the KMS key, or, for CreateKey, of the key that is asked for.
@@ -134,8 +163,6 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 	switch k.ID {
 	case policy.KeyCallerAccount, policy.KeyPrincipalAccount:
 		return policy.NonEmpty(caller.Account)
-	case policy.KeyPrincipalArn:
-		return policy.One(caller.ARN)
 	case policy.KeyPrincipalType:
 		return policy.One(principalType(caller.Kind))
 	case policy.KeyUserID:

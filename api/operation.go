@@ -24,9 +24,10 @@ type Response uint8
 
 // Responses.
 const (
-	RespondNull   Response = iota // null: reads, cryptography, secrets
-	RespondKeyARN                 // {"keyId": <key ARN>}
-	RespondOutput                 // the members of the output named in Row.Output
+	RespondNull         Response = iota // null: reads, cryptography, secrets
+	RespondKeyARN                       // {"keyId": <key ARN>}
+	RespondOutput                       // the members of the output named in Row.Output
+	RespondOutputAndKey                 // the same, then keyId, the key ARN
 )
 
 // Row is one operation with everything that the layers around it must know.
@@ -89,7 +90,7 @@ func define[In, Out any, P input[In]](r Row, do perform[In, Out]) *Operation {
 	if len(r.Request) > 0 {
 		op.request = op.input.MustSelect(r.Request...)
 	}
-	if r.Response == RespondOutput {
+	if r.Response == RespondOutput || r.Response == RespondOutputAndKey {
 		op.response = op.output.MustSelect(r.Output...)
 	}
 	if f, ok := reflect.TypeFor[In]().FieldByName("DryRun"); ok {

@@ -11,10 +11,15 @@ func Operations() []*Operation {
 	return []*Operation{
 		repeatable(define(Row{
 			Name: "CancelKeyDeletion", Class: Write, Request: []string{"KeyId"}, Response: RespondKeyARN,
-		}, service.CancelKeyDeletion), service.CancelKeyDeletionAgain),
+		}, service.CancelKeyDeletion), service.KeyOutputAgain),
 		define(Row{
 			Name: "CreateAlias", Class: Write, Request: []string{"AliasName", "TargetKeyId"}, Response: RespondKeyARN,
 		}, service.CreateAlias),
+		repeatable(define(Row{
+			Name: "CreateGrant", Class: Write, CrossAccount: true,
+			Request:  []string{"KeyId", "GranteePrincipal", "RetiringPrincipal", "Operations", "Constraints", "Name", "DryRun"},
+			Response: RespondOutputAndKey, Output: []string{"GrantId"},
+		}, service.CreateGrant), service.CreateGrantAgain),
 		repeatable(define(Row{
 			Name: "CreateKey", Class: Write,
 			Request: []string{"Policy", "Description", "KeyUsage", "CustomerMasterKeySpec", "KeySpec", "Origin", "CustomKeyStoreId",
@@ -99,6 +104,9 @@ func Operations() []*Operation {
 			Name: "ListAliases", Class: Read, Request: []string{"KeyId", "Limit", "Marker"},
 		}, service.ListAliases),
 		define(Row{
+			Name: "ListGrants", Class: Read, CrossAccount: true, Request: []string{"Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"},
+		}, service.ListGrants),
+		define(Row{
 			Name: "ListKeyPolicies", Class: Read, Request: []string{"KeyId", "Limit", "Marker"},
 		}, service.ListKeyPolicies),
 		define(Row{
@@ -111,6 +119,9 @@ func Operations() []*Operation {
 			Name: "ListResourceTags", Class: Read, Request: []string{"KeyId", "Limit", "Marker"},
 		}, service.ListResourceTags),
 		define(Row{
+			Name: "ListRetirableGrants", Class: Read, Request: []string{"Limit", "Marker", "RetiringPrincipal"},
+		}, service.ListRetirableGrants),
+		define(Row{
 			Name: "PutKeyPolicy", Class: Write,
 			Request: []string{"KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"},
 		}, service.PutKeyPolicy),
@@ -119,9 +130,13 @@ func Operations() []*Operation {
 			Request: []string{"SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionContext",
 				"SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm", "DryRun", "DryRunModifiers"},
 		}, service.ReEncrypt),
+		define(Row{Name: "RetireGrant", Class: Write, CrossAccount: true}, service.RetireGrant),
+		define(Row{
+			Name: "RevokeGrant", Class: Write, CrossAccount: true, Request: []string{"KeyId", "GrantId", "DryRun"},
+		}, service.RevokeGrant),
 		repeatable(define(Row{
 			Name: "RotateKeyOnDemand", Class: Write, Request: []string{"KeyId"}, Response: RespondKeyARN,
-		}, service.RotateKeyOnDemand), service.RotateKeyOnDemandAgain),
+		}, service.RotateKeyOnDemand), service.KeyOutputAgain),
 		repeatable(define(Row{
 			Name: "ScheduleKeyDeletion", Class: Write, Request: []string{"KeyId", "PendingWindowInDays"},
 			Response: RespondOutput, Output: []string{"KeyId", "DeletionDate", "KeyState", "PendingWindowInDays"},
@@ -156,8 +171,7 @@ func Operations() []*Operation {
 // UnsupportedOperationException.
 func Unsupported() []string {
 	return []string{
-		"ConnectCustomKeyStore", "CreateCustomKeyStore", "CreateGrant", "DeleteCustomKeyStore", "DescribeCustomKeyStores",
-		"DisconnectCustomKeyStore", "ListGrants", "ListRetirableGrants", "ReplicateKey", "RetireGrant", "RevokeGrant",
-		"UpdateCustomKeyStore", "UpdatePrimaryRegion",
+		"ConnectCustomKeyStore", "CreateCustomKeyStore", "DeleteCustomKeyStore", "DescribeCustomKeyStores",
+		"DisconnectCustomKeyStore", "ReplicateKey", "UpdateCustomKeyStore", "UpdatePrimaryRegion",
 	}
 }

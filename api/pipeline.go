@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/trentkms/trent/api/sigv4"
@@ -27,6 +28,7 @@ type exchange struct {
 	body     []byte  // in buf; wiped at the end, since it carries plaintext
 	buf      *[]byte // pooled
 	bodyHash [sha256.Size]byte
+	reserved int64 // bytes of Server.bodyMemory
 
 	target string     // the operation's name as the client sent it
 	op     *Operation // nil for operations that this service does not perform
@@ -40,6 +42,22 @@ type exchange struct {
 	held    bool // the gates of the first target are held
 
 	room room
+}
+
+// exchanges keeps exchanges between requests: they are 2 KiB each.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func newExchange(s *Server, r *http.Request) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.srv, x.r, x.start, x.id = s, r, time.Now(), newID()
+	return x
+}
+
+// release forgets the request. Nobody holds the exchange any more, or what has its room in it: an operation's goroutines outlive
+// the request with a context and rows of the state alone.
+func (x *exchange) release() {
+	*x = exchange{}
+	exchanges.Put(x)
 }
 
 // run takes the request from top to bottom. What it returns is what the client is told; nil is success with x.out.
@@ -94,7 +112,7 @@ func (x *exchange) attempt(ctx context.Context) error {
 		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: (*edge)(x), Held: x.held,
 		Targets: x.room.targets[:0], Decisions: x.room.decisions[:0], Resources: x.room.resources[:0],
 	}
-	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now)
+	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, scope{x.srv.service.Region(), signedService})
 	if err != nil {
 		return err
 	}
@@ -108,7 +126,7 @@ func (x *exchange) attempt(ctx context.Context) error {
 	case x.invalid != nil:
 		return x.invalid
 	}
-	if x.op.Class == Write {
+	if x.op.Class == Write && !x.op.isDryRun(x.in) {
 		if done, err := x.repeat(ctx); done || err != nil {
 			return err
 		}
@@ -125,8 +143,13 @@ func (x *exchange) decideAndDo(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	r := x.srv.service.NewResolver(c, op.Name, op.Aliases, op.CrossAccount)
-	if err := x.in.Resolve(&r); err != nil {
+	if in, ok := x.in.(region.Tokened); ok {
+		if c.TokenGrants, err = x.srv.service.OpenGrantTokens(ctx, c.State, in.Tokens()); err != nil {
+			return err
+		}
+	}
+	x.room.resolver = x.srv.service.NewResolver(c, op.Name, op.Aliases, op.CrossAccount)
+	if err := x.in.Resolve(&x.room.resolver); err != nil {
 		return err
 	}
 	for i := range c.Targets {

@@ -35,9 +35,13 @@ func (e *edge) Record(_ *region.Call, out any) []byte {
 	x := (*exchange)(e)
 	r := x.record()
 	r.ResponseElements = x.responseElements(out)
-	// Operations on foreign keys are recorded in both accounts (spec 03 AUD-05); no change works on foreign keys, so one
-	// record is all there is.
-	b := r.AppendJSON(nil)
+	var b []byte
+	if owner := x.foreignOwner(); owner != "" {
+		mine, theirs := forBoth(r, owner)
+		b = append(append(mine, '\n'), theirs...)
+	} else {
+		b = r.AppendJSON(nil)
+	}
 	for _, ev := range x.call.Also {
 		b = append(append(b, '\n'), InternalRecord(x.srv.service.Region(), ev)...)
 	}
@@ -61,14 +65,21 @@ func (x *exchange) writeRecord(ctx context.Context) error {
 	owner := x.foreignOwner()
 	if owner == "" {
 		*buf = r.AppendJSON(*buf)
-		return x.srv.audit.Append(ctx, *buf)
+		x.room.record[0] = *buf
+		return x.srv.audit.Append(ctx, x.room.record[:]...)
 	}
-	// Both accounts get a record of a successful call on a foreign key, tied together by sharedEventID (AUD-05).
+	mine, theirs := forBoth(r, owner)
+	return x.srv.audit.Append(ctx, mine, theirs)
+}
+
+// forBoth renders the two records of a successful call on a foreign key, for the caller's account and for the owner's, tied
+// together by sharedEventID (spec 03 AUD-05).
+func forBoth(r audit.Record, owner string) (mine, theirs []byte) {
 	r.SharedEventID = newID()
-	mine := r.AppendJSON(nil)
+	mine = r.AppendJSON(nil)
 	r.UserIdentity = r.UserIdentity.ForeignIdentity()
 	r.RecipientAccountID, r.EventID = owner, newID()
-	return x.srv.audit.Append(ctx, mine, r.AppendJSON(nil))
+	return mine, r.AppendJSON(nil)
 }
 
 // foreignOwner is the owner of the foreign key of a successful call, "" if there is none.
@@ -140,17 +151,30 @@ func notes(b []byte, list []region.Note) []byte {
 func (x *exchange) responseElements(out any) []byte {
 	switch x.op.Response {
 	case RespondKeyARN:
-		for i := range x.call.Targets {
-			if t := &x.call.Targets[i]; t.Key != nil {
-				return append(audit.AppendString([]byte(`{"keyId":`), t.ARN), '}')
-			}
+		if arn := x.keyARN(); arn != "" {
+			return append(audit.AppendString([]byte(`{"keyId":`), arn), '}')
 		}
 	case RespondOutput:
 		if out != nil {
 			return x.op.response.Append(nil, out)
 		}
+	case RespondOutputAndKey:
+		if out != nil {
+			b := x.op.response.Append(nil, out)
+			return append(audit.AppendString(append(b[:len(b)-1], `,"keyId":`...), x.keyARN()), '}')
+		}
 	}
 	return nil
+}
+
+// keyARN is the ARN of the call's first key, "" if it has none.
+func (x *exchange) keyARN() string {
+	for i := range x.call.Targets {
+		if t := &x.call.Targets[i]; t.Key != nil {
+			return t.ARN
+		}
+	}
+	return ""
 }
 
 // tlsDetails describes the connection, nil without TLS.
@@ -171,6 +195,9 @@ func identityOf(c *region.Caller) audit.UserIdentity {
 	u := audit.UserIdentity{
 		PrincipalID: c.PrincipalID, ARN: c.ARN, AccountID: c.Account, AccessKeyID: c.AccessKeyID, UserName: c.UserName,
 	}
+	if c.Session != nil {
+		u.Session = sessionOf(c)
+	}
 	switch c.Kind {
 	case region.PrincipalRoot:
 		u.Type = audit.TypeRoot
@@ -184,6 +211,18 @@ func identityOf(c *region.Caller) audit.UserIdentity {
 		u.Type = audit.TypeAWSService
 	}
 	return u
+}
+
+// sessionOf describes temporary credentials, with the role behind a role session.
+func sessionOf(c *region.Caller) *audit.SessionContext {
+	s := &audit.SessionContext{CreationDate: c.Session.Issued}
+	if c.Kind == region.PrincipalRoleSession {
+		role := c.Standing.Identity
+		s.Issuer = &audit.SessionIssuer{
+			Type: "Role", PrincipalID: role.ID, ARN: c.Standing.IdentityARN, AccountID: role.Account, UserName: role.Name,
+		}
+	}
+	return s
 }
 
 // clientIP is the address of a client without its port.
@@ -200,10 +239,14 @@ func clientIP(remote string) string {
 // InternalRecord renders the record of a change that the region made by itself (spec 03 A10). Its event id follows from the
 // change, so that a change proposed twice has one id.
 func InternalRecord(regionName string, ev region.InternalEvent) []byte {
+	seeds := []string{"trent/internal/1", ev.Name, ev.KeyARN, ev.At.UTC().Format(time.RFC3339Nano)}
+	for _, d := range ev.Details { // several events of one key fall into one millisecond
+		seeds = append(seeds, d.Value)
+	}
 	r := audit.Record{
 		UserIdentity: audit.InternalIdentity(ev.Key.Account), EventTime: ev.At, EventName: ev.Name, AWSRegion: regionName,
 		SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, EventType: audit.TypeServiceEvent,
-		EventID:            audit.EventID("trent/internal/1", ev.Name, ev.KeyARN, ev.At.UTC().Format(time.RFC3339Nano)),
+		EventID:            audit.EventID(seeds...),
 		Resources:          []audit.Resource{{AccountID: ev.Key.Account, ARN: ev.KeyARN}},
 		RecipientAccountID: ev.Key.Account, ServiceEventDetails: notes(nil, ev.Details),
 	}

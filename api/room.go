@@ -14,6 +14,7 @@ type room struct {
 	targets   [1]region.Target
 	decisions [1]region.Decision
 	resources [1]region.Resource
+	resolver  region.Resolver
 
 	// Of the decision on the target at hand.
 	reads   [1]fsm.Read
@@ -23,5 +24,6 @@ type room struct {
 	// Of the audit record.
 	recorded [1]audit.Resource
 	tls      audit.TLSDetails
+	record   [1][]byte
 	text     [448]byte // requestParameters and additionalEventData
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/trentkms/trent/api/awsjson"
+	"github.com/trentkms/trent/api/iam"
+	"github.com/trentkms/trent/api/query"
+	"github.com/trentkms/trent/api/sts"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
@@ -52,9 +55,12 @@ type Server struct {
 	ops     table
 	// unsupported are the operations of the model that are answered with UnsupportedOperationException.
 	unsupported map[string]bool
+	// doors are the APIs of the Query protocol: IAM, then STS.
+	doors       []*query.API
 	authn       *authenticator
 	authz       *authorizer
 	inFlight    atomic.Int64
+	bodyMemory  atomic.Int64 // bytes
 	maxInFlight int64
 	timeout     time.Duration
 }
@@ -76,6 +82,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{
 		service: cfg.Service, audit: cfg.Audit, log: cfg.Logger, metrics: cfg.Metrics,
 		ops: newTable(Operations()), unsupported: make(map[string]bool),
+		doors: []*query.API{iam.API(), sts.API()},
 		authn: newAuthenticator(cfg.Service), authz: newAuthorizer(cfg.Service),
 		maxInFlight: int64(cfg.MaxInFlight), timeout: cfg.Timeout,
 	}
@@ -132,30 +139,36 @@ func unknownPath(w http.ResponseWriter, r *http.Request) {
 
 // serve answers one call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !isJSON11(r.Header.Get("Content-Type")) {
+	if media := contentTypeOf(r.Header); !isJSON11(media) {
+		if isForm(media) {
+			s.serveQuery(w, r)
+			return
+		}
 		unknownPath(w, r)
 		return
 	}
-	x := &exchange{srv: s, r: r, start: time.Now(), id: newID()}
+	x := newExchange(s, r)
+	defer x.release()
+	defer x.wipe()
+	// The body comes first: a request counts as in flight once it is here, so that clients that send slowly hold no place.
+	if err := x.readBody(w); err != nil {
+		x.fault = fault.From(err)
+		x.answer(w)
+		return
+	}
 	defer s.inFlight.Add(-1)
 	if s.inFlight.Add(1) > s.maxInFlight {
 		x.fault = fault.Unavailable(errors.New("too many requests in flight"))
 		x.answer(w)
 		return
 	}
-	ctx := withDeadline(r.Context(), x.start.Add(s.timeout))
+	ctx := withDeadline(r.Context(), time.Now().Add(s.timeout))
 	defer ctx.cancel()
 	x.serve(ctx, w)
 }
 
 // serve works on the request, writes its record, then its answer.
 func (x *exchange) serve(ctx context.Context, w http.ResponseWriter) {
-	defer x.wipe()
-	if err := x.readBody(w); err != nil {
-		x.fault = fault.From(err)
-		x.answer(w)
-		return
-	}
 	if err := x.protect(ctx); err != nil {
 		x.fault = fault.From(err)
 		if x.op != nil { // operations that are not performed declare nothing that would say so
@@ -172,10 +185,18 @@ func (x *exchange) serve(ctx context.Context, w http.ResponseWriter) {
 	x.answer(w)
 }
 
+// contentTypeOf is the first Content-Type.
+func contentTypeOf(h http.Header) string {
+	if v := h["Content-Type"]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
 // isJSON11 accepts the protocol's content type with any parameters.
 func isJSON11(v string) bool {
 	media, _, _ := strings.Cut(v, ";")
-	return strings.EqualFold(strings.TrimSpace(media), contentType)
+	return media == contentType || strings.EqualFold(strings.TrimSpace(media), contentType)
 }
 
 // readBody reads the body into a pooled buffer.
@@ -189,10 +210,12 @@ func (x *exchange) readBody(w http.ResponseWriter) error {
 	if x.r.ContentLength < 0 { // else net/http ends it where the header says
 		from = http.MaxBytesReader(w, from, maxBody)
 	}
-	body, err := readAll(from, *x.buf)
+	body, err := readAll(from, *x.buf, x.reserve)
 	x.body, *x.buf = body, body
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBodyMemory):
+		return fault.Unavailable(err)
 	case errors.As(err, &tooLarge):
 		return fault.New(fault.RequestEntityTooLargeException, "The request body exceeds %d bytes.", maxBody)
 	case err != nil:
@@ -201,8 +224,27 @@ func (x *exchange) readBody(w http.ResponseWriter) error {
 	return nil
 }
 
+// maxBodyMemory bounds the memory in bytes that bodies above the size of a pooled buffer take together.
+const maxBodyMemory = 256 << 20
+
+var errBodyMemory = errors.New("too many large request bodies at one time")
+
+// reserve asks for room for n bytes more of the body.
+func (x *exchange) reserve(n int) error {
+	if x.srv.bodyMemory.Add(int64(n)) > maxBodyMemory {
+		x.srv.bodyMemory.Add(-int64(n))
+		return errBodyMemory
+	}
+	x.reserved += int64(n)
+	return nil
+}
+
 // wipe ends the exchange: what the body and the decoded input held is overwritten.
 func (x *exchange) wipe() {
+	if x.reserved > 0 {
+		x.srv.bodyMemory.Add(-x.reserved)
+		x.reserved = 0
+	}
 	if x.buf != nil {
 		bodyBuffers.wipe(x.buf)
 		x.buf, x.body = nil, nil

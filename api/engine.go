@@ -1,0 +1,84 @@
+package api
+
+import (
+	"fmt"
+
+	"github.com/trentkms/trent/api/policy"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+)
+
+// engine is a caller as the policy engine sees it: its principal and its compiled policies. It is made once per caller.
+type engine struct {
+	principal policy.Principal
+	identity  []*policy.Policy
+	boundary  *policy.Policy
+	session   []*policy.Policy
+}
+
+// engineOf compiles what decides about a caller.
+func engineOf(c *region.Caller) (*engine, error) {
+	if e, ok := c.Engine.Load().(*engine); ok {
+		return e, nil
+	}
+	e := &engine{principal: policy.Principal{ARN: c.ARN, Account: c.Account}}
+	p := &e.principal
+	switch c.Kind {
+	case region.PrincipalRoot:
+		p.Kind = policy.Root
+	case region.PrincipalUser:
+		p.Kind = policy.User
+	case region.PrincipalRoleSession:
+		p.Kind = policy.RoleSession
+	case region.PrincipalFederatedUser:
+		p.Kind = policy.FederatedUser
+	case region.PrincipalService:
+		p.Kind, p.Account = policy.Service, ""
+	}
+	if c.Standing != nil {
+		if err := e.stand(c); err != nil {
+			return nil, fault.Internal(err)
+		}
+	}
+	c.Engine.Store(e)
+	return e, nil
+}
+
+// stand adds the policies of a user or role and its session.
+func (e *engine) stand(c *region.Caller) (err error) {
+	d := c.Standing
+	e.principal.IdentityID, e.principal.IdentityARN = d.Identity.ID, d.IdentityARN
+	for i := range d.Policies {
+		if e.identity, err = compiled(e.identity, &d.Policies[i], policy.IdentityPolicy); err != nil {
+			return err
+		}
+	}
+	if d.Boundary != nil {
+		one, err := compiled(nil, d.Boundary, policy.Boundary)
+		if err != nil {
+			return err
+		}
+		e.boundary = one[0]
+	}
+	for i := range d.Session {
+		if e.session, err = compiled(e.session, &d.Session[i], policy.SessionPolicy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nothing is a policy that allows nothing, in the place of one that is not there: a boundary that is gone must not mean none.
+const nothing = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"none:None","Resource":"*"}}`
+
+func compiled(list []*policy.Policy, p *region.StandingPolicy, kind policy.Kind) ([]*policy.Policy, error) {
+	document := p.Document
+	if document == "" {
+		document = nothing
+	}
+	doc, err := policy.ParseStored(document, kind)
+	if err != nil {
+		return nil, fmt.Errorf("the stored policy %s does not compile: %w", p.Name, err)
+	}
+	return append(list, doc), nil
+}

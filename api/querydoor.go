@@ -1,0 +1,316 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/trentkms/trent/api/awsjson"
+	"github.com/trentkms/trent/api/query"
+	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+	"github.com/trentkms/trent/region/iamfault"
+)
+
+// formType is the content type of requests to IAM and STS.
+const formType = "application/x-www-form-urlencoded"
+
+// globalRegion is what clients sign for where a service has one endpoint for all regions.
+const globalRegion = "us-east-1"
+
+// maxForm bounds the body of a request to IAM or STS, in bytes.
+const maxForm = 512 << 10
+
+// queryExchange is one request to IAM or STS on its way through the pipeline. It shares with the exchange of KMS what is not a matter
+// of the protocol.
+type queryExchange struct {
+	exchange
+	api   *query.API
+	op    *query.Operation
+	query error // what to answer instead of performing the operation, told after authentication
+	bad   *iamfault.Error
+}
+
+// isForm accepts the content type of a form with any parameters.
+func isForm(v string) bool {
+	media, _, _ := strings.Cut(v, ";")
+	return strings.EqualFold(strings.TrimSpace(media), formType)
+}
+
+// serveQuery answers one call of IAM or STS.
+func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
+	x := &queryExchange{exchange: exchange{srv: s, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
+	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > s.maxInFlight {
+		x.fail(fault.Unavailable(errors.New("too many requests in flight")))
+		x.answer(w)
+		return
+	}
+	ctx := withDeadline(r.Context(), x.start.Add(s.timeout))
+	defer ctx.cancel()
+	defer x.wipe()
+	if err := x.readBody(w); err != nil {
+		x.fail(err)
+		x.answer(w)
+		return
+	}
+	x.target = ""
+	x.fail(x.protect(ctx))
+	if x.op != nil && x.audits() {
+		if err := x.writeRecord(context.Background()); err != nil {
+			x.out = nil
+			x.fail(recordFault(err))
+		}
+	}
+	x.answer(w)
+}
+
+// protect turns a panic into an internal error.
+func (x *queryExchange) protect(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	return x.run(ctx)
+}
+
+// wipe overwrites what the request and the answer held.
+func (x *queryExchange) wipe() {
+	if x.op != nil && x.in != nil {
+		x.op.Wipe(x.in)
+	}
+	wipeCredentials(x.out)
+	if x.buf != nil {
+		bodyBuffers.wipe(x.buf)
+		x.buf, x.body = nil, nil
+	}
+}
+
+// wipeCredentials overwrites the secret of new credentials.
+func wipeCredentials(out any) {
+	switch o := out.(type) {
+	case *region.CreateAccessKeyOutput:
+		o.AccessKey.SecretAccessKey.Wipe()
+	case *region.AssumeRoleOutput:
+		o.Credentials.SecretAccessKey.Wipe()
+	case *region.SessionTokenOutput:
+		o.Credentials.SecretAccessKey.Wipe()
+	}
+}
+
+// run takes the request from top to bottom.
+func (x *queryExchange) run(ctx context.Context) error {
+	if len(x.body) > maxForm {
+		return fault.New(fault.RequestEntityTooLargeException, "The request body exceeds %d bytes.", maxForm)
+	}
+	form, err := query.ParseForm(x.body)
+	if err != nil {
+		return iamfault.ValidationError("%s", err.Error())
+	}
+	x.decode(form)
+	x.bodyHash = sha256.Sum256(x.body)
+	if x.sig, err = sigv4.Parse(x.r); err != nil {
+		return signatureFault(err)
+	}
+	for n := 1; ; n++ {
+		err = x.attempt(ctx)
+		var met *region.RetryError
+		if !errors.As(err, &met) {
+			return err
+		}
+		if n == attempts {
+			return fault.Unavailable(fmt.Errorf("decided %d times: %w", n, err))
+		}
+		if n == attempts-1 && len(x.call.Targets) > 0 {
+			release, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
+			if err != nil {
+				return fault.Unavailable(err)
+			}
+			defer release()
+			x.held = true
+		}
+	}
+}
+
+// decode finds the operation and decodes the form. What is wrong with either is told once the caller is known.
+func (x *queryExchange) decode(form *query.Form) {
+	for _, api := range x.srv.doors {
+		if api.Version == form.Get("Version") {
+			x.api = api
+		}
+	}
+	action := form.Get("Action")
+	x.op = x.api.Operations[action]
+	if x.op == nil || form.Get("Version") != x.api.Version {
+		x.op, x.query = nil, &iamfault.Error{
+			Name: "InvalidAction", Status: http.StatusBadRequest,
+			Message: fmt.Sprintf("Could not find operation %.128s for version %.32s", action, form.Get("Version")),
+		}
+		return
+	}
+	x.target = action
+	var invalid *awsjson.ValidationError
+	if x.in, invalid, x.query = x.op.Decode(form); x.query != nil {
+		x.query = iamfault.ValidationError("%s", x.query.Error())
+	} else if invalid != nil {
+		x.query = iamfault.ValidationError("%s", invalid.Message)
+	}
+}
+
+// attempt decides and performs the operation on one state.
+func (x *queryExchange) attempt(ctx context.Context) error {
+	st, err := x.srv.service.View(ctx)
+	if err != nil {
+		return err
+	}
+	now := x.srv.service.Now()
+	x.call = region.Call{
+		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: &queryEdge{(*edge)(&x.exchange), x}, Held: x.held,
+	}
+	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scope())
+	if err != nil {
+		return err
+	}
+	x.call.Caller = caller
+	if x.call.EventID == "" {
+		x.call.EventID = newID()
+	}
+	switch {
+	case x.query != nil:
+		return x.query
+	case caller.Session != nil && caller.Kind != region.PrincipalRoleSession && x.api.Service == "iam":
+		// Credentials of GetSessionToken without a second factor are not for IAM.
+		return signatureFault(sigv4.UnrecognizedClient())
+	}
+	if x.op.Write {
+		x.identify()
+		if first, ok := st.Repeat(x.call.CommandID, x.call.Attempt, x.call.Signature); ok {
+			x.call.Objects = first.Objects
+			x.out, err = x.op.Again(ctx, x.srv.service, &x.call, x.in)
+			return err
+		}
+	}
+	return x.decideAndDo(ctx)
+}
+
+// scope is what the request has to be signed for: this API, in this region or in the one that stands for all.
+func (x *queryExchange) scope() scope {
+	want := scope{x.srv.service.Region(), x.api.Service}
+	if x.sig.Scope().Region == globalRegion {
+		want.region = globalRegion
+	}
+	return want
+}
+
+func (x *queryExchange) decideAndDo(ctx context.Context) (err error) {
+	c := &x.call
+	if in, ok := x.in.(region.Checker); ok {
+		if err := in.Check(); err != nil {
+			return err
+		}
+	}
+	r := x.srv.service.NewResolver(c, x.op.Permission(), false, false)
+	if err := x.in.Resolve(&r); err != nil {
+		return err
+	}
+	for i := range c.Targets {
+		d, err := x.srv.authz.decide(&x.exchange, &c.Targets[i])
+		if err != nil {
+			return assumeFault(err, c.Caller, &c.Targets[i])
+		}
+		c.Decisions = append(c.Decisions, d)
+	}
+	x.out, err = x.op.Do(ctx, x.srv.service, c, x.in)
+	return err
+}
+
+// assumeFault words a refusal to assume a role: alike, whether the role exists or not.
+func assumeFault(err error, caller *region.Caller, t *region.Target) error {
+	if t.Assumed && errors.Is(err, fault.AccessDeniedException) {
+		return iamfault.AccessDenied("User: %s is not authorized to perform: %s on resource: %s", caller.ARN, t.Permission, t.ARN)
+	}
+	return err
+}
+
+// renamed are the errors that have another name in the Query protocol, with their status there.
+var renamed = map[fault.Code]iamfault.Error{
+	fault.AccessDeniedException:               {Name: "AccessDenied", Status: http.StatusForbidden},
+	fault.ValidationException:                 {Name: "ValidationError", Status: http.StatusBadRequest},
+	fault.InvalidMarkerException:              {Name: "ValidationError", Status: http.StatusBadRequest},
+	fault.MissingAuthenticationTokenException: {Name: "MissingAuthenticationToken", Status: http.StatusForbidden},
+	fault.IncompleteSignatureException:        {Name: "IncompleteSignature", Status: http.StatusBadRequest},
+	fault.InvalidSignatureException:           {Name: "SignatureDoesNotMatch", Status: http.StatusForbidden},
+	fault.UnrecognizedClientException:         {Name: "InvalidClientTokenId", Status: http.StatusForbidden},
+	fault.ExpiredTokenException:               {Name: "ExpiredToken", Status: http.StatusForbidden},
+	fault.ThrottlingException:                 {Name: "Throttling", Status: http.StatusBadRequest},
+	fault.KMSInternalException:                {Name: "ServiceFailure", Status: http.StatusInternalServerError},
+	fault.InternalFailure:                     {Name: "ServiceFailure", Status: http.StatusInternalServerError},
+	fault.DependencyTimeoutException:          {Name: "ServiceUnavailable", Status: http.StatusServiceUnavailable},
+}
+
+// fail notes what the client is told: an error of IAM as it is, others in the Query protocol's words. nil is success.
+func (x *queryExchange) fail(err error) {
+	if err == nil {
+		return
+	}
+	if errors.As(err, &x.bad) {
+		return
+	}
+	x.fault = fault.From(err)
+	e, ok := renamed[x.fault.Code]
+	if !ok {
+		e = iamfault.Error{Name: x.fault.Code.Name(), Status: x.fault.Code.HTTPStatus()}
+	}
+	e.Message = x.fault.Message
+	x.bad = &e
+}
+
+// answer writes the answer and ends the event.
+func (x *queryExchange) answer(w http.ResponseWriter) {
+	var b []byte
+	status := http.StatusOK
+	if x.bad != nil {
+		status = x.bad.Status
+		b = query.AppendError(nil, x.api.Namespace, x.id, x.bad.Name, x.bad.Message, x.bad.SenderFault())
+	} else {
+		b = query.AppendAnswer(nil, x.api.Namespace, x.target, x.id, x.out)
+	}
+	defer clear(b)
+	h := w.Header()
+	h.Set("X-Amzn-Requestid", x.id)
+	h.Set("Content-Type", query.ContentType)
+	h["Cache-Control"] = noStoreHeader
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+	x.end(status)
+}
+
+// end counts the call and tells the operator what went wrong on this side.
+func (x *queryExchange) end(status int) {
+	name, code := "unknown", "OK"
+	if x.op != nil {
+		name = x.op.Permission()
+	}
+	if x.bad != nil {
+		code = x.bad.Name
+	}
+	x.srv.metrics.count(name, code, time.Since(x.start))
+	if x.bad == nil {
+		return
+	}
+	level := slog.LevelDebug
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	x.srv.log.Log(context.Background(), level, "request failed", "operation", name, "requestID", x.id, "code", code, "fault", x.fault)
+}
