@@ -12,33 +12,44 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Read and verify audit logs"}
-	cmd.AddCommand(auditVerifyCommand(), auditSearchCommand())
-	return cmd
+	return group("audit", "Read and verify audit logs", auditVerifyCommand(), auditSearchCommand())
 }
 
 // errFindings is the failure of a verification that found something.
 var errFindings = errors.New("the audit log was changed, cut off or damaged; see the findings")
 
 func auditVerifyCommand() *cobra.Command {
-	var format, key string
+	var (
+		form      format
+		key, head string
+	)
 	cmd := &cobra.Command{
 		Use:   "verify DIRECTORY",
 		Short: "Verify the hash chain and the signed heads of an audit log, offline",
-		Args:  cobra.ExactArgs(1),
+		Args:  arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			check, err := auditVerifier(key, args[0])
 			if err != nil {
 				return usageError{err}
 			}
-			r, err := audit.Verify(cmd.Context(), args[0], audit.VerifyOptions{VerifyHead: check})
+			heads, err := committedHeads(head, args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			r, err := audit.Verify(cmd.Context(), args[0], audit.VerifyOptions{VerifyHead: check, Heads: heads})
 			if err != nil {
 				return err
 			}
-			if format == "json" {
+			if form == formatJSON {
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			} else {
 				err = printReport(cmd.OutOrStdout(), &r)
+			}
+			if check == nil && r.HeadsChecked > 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "signatures were not checked: there is no "+auditKeyFile+" beside the log; name it with --audit-key")
+			}
+			if heads == nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "a cut-off end would not be found: there is no "+auditHeadFile+" beside the log; name it with --audit-head")
 			}
 			if err == nil && !r.OK() {
 				err = errFindings
@@ -46,8 +57,9 @@ func auditVerifyCommand() *cobra.Command {
 			return err
 		},
 	}
-	formatFlag(cmd, &format)
+	formatFlag(cmd, &form)
 	cmd.Flags().StringVar(&key, "audit-key", "", "public key of the region's audit heads (default: "+auditKeyFile+" beside DIRECTORY)")
+	cmd.Flags().StringVar(&head, "audit-head", "", "newest head that the node has committed; finds a cut-off end (default: "+auditHeadFile+" beside DIRECTORY)")
 	return cmd
 }
 
@@ -56,8 +68,11 @@ func auditSearchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search DIRECTORY",
 		Short: "Find records by key, event, principal or id; newest first, one JSON record a line",
-		Args:  cobra.ExactArgs(1),
+		Args:  arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.Limit < 1 {
+				return usageError{fmt.Errorf("--limit is %d; it is at least 1", f.Limit)}
+			}
 			page, err := audit.Search(cmd.Context(), args[0], f)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ import (
 	"github.com/trentkms/trent/fsm"
 )
 
-// Names in the PEM file of the public audit key.
+// The files in the data directory that auditors need beside the log, and the names in the PEM file of the public key.
 const (
+	auditHeadFile  = "audit-head.json"
 	auditKeyFile   = "audit-key.pem"
 	auditKeyHeader = "Key-Id"
 	publicKeyBlock = "PUBLIC KEY"
@@ -34,19 +36,38 @@ func (n *node) writeAuditKey(st *fsm.State) error {
 	return writeDurably(filepath.Join(n.cfg.DataDir, auditKeyFile), pem.EncodeToMemory(block))
 }
 
+// readBeside reads the file that was named, or without a name the one beside the log's folder; nil if there is none.
+func readBeside(path, logDir, name string) (from string, b []byte, err error) {
+	if path != "" {
+		b, err = os.ReadFile(path)
+		return path, b, err
+	}
+	path = filepath.Join(filepath.Dir(filepath.Clean(logDir)), name)
+	if b, err = os.ReadFile(path); errors.Is(err, fs.ErrNotExist) {
+		return path, nil, nil
+	}
+	return path, b, err
+}
+
+// committedHeads reads the newest head that the log's node has committed, none if there is no such file.
+func committedHeads(path, logDir string) ([]audit.Head, error) {
+	path, b, err := readBeside(path, logDir, auditHeadFile)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	var h audit.Head
+	if err := json.Unmarshal(b, &h); err != nil {
+		return nil, fmt.Errorf("%s holds no audit head: %w", path, err)
+	}
+	return []audit.Head{h}, nil
+}
+
 // auditVerifier reads a public audit key and returns the check of signatures. Without a path it looks beside the log's folder;
 // nil means that there is none, and signatures stay unchecked.
 func auditVerifier(path, logDir string) (audit.VerifyFunc, error) {
-	asked := path != ""
-	if !asked {
-		path = filepath.Join(filepath.Dir(filepath.Clean(logDir)), auditKeyFile)
-	}
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && !asked {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("audit key: %w", err)
+	path, b, err := readBeside(path, logDir, auditKeyFile)
+	if err != nil || b == nil {
+		return nil, err
 	}
 	block, _ := pem.Decode(b)
 	if block == nil || block.Type != publicKeyBlock {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -30,10 +31,14 @@ type devOptions struct {
 	hsm, hsmToken, hsmPINFile     string
 	logLevel                      string
 	pprof                         string
+	nodes                         int
 }
 
 // pinEnv may hold the PIN of a PKCS#11 token.
 const pinEnv = "TRENT_HSM_PIN"
+
+// accessKeyPattern is what an access key id may be: it stands between slashes in the scope of a signature.
+var accessKeyPattern = regexp.MustCompile(`^[A-Za-z0-9]{16,128}$`)
 
 func devCommand() *cobra.Command {
 	var o devOptions
@@ -42,11 +47,12 @@ func devCommand() *cobra.Command {
 		Short: "Run one node with an embedded HSM and no set-up",
 		Long: "Run one node: Raft on disk, an embedded HSM, the KMS API on a loopback address.\n" +
 			"Data is kept between runs. What a client needs is printed and written to <data>/env.sh.",
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:7600", "address of the API")
+	f.IntVar(&o.nodes, "nodes", 1, "nodes of the region; further ones serve the API on the next ports")
 	f.StringVar(&o.data, "data", "./trent-data", "data directory")
 	f.StringVar(&o.region, "region", "us-east-1", "name of the region")
 	f.StringVar(&o.account, "account", "111122223333", "id of the account")
@@ -66,16 +72,23 @@ func (o *devOptions) run(cmd *cobra.Command) error {
 	if err := protectProcess(); err != nil {
 		return err
 	}
-	cfg, err := o.config()
-	if err != nil {
-		return err
-	}
 	if o.pprof != "" {
 		stop, err := servePprof(o.pprof)
 		if err != nil {
 			return err
 		}
 		defer stop()
+	}
+	several, err := o.several()
+	if err != nil {
+		return err
+	}
+	if several {
+		return o.runNodes(cmd)
+	}
+	cfg, err := o.config()
+	if err != nil {
+		return err
 	}
 	log := newLogger(cfg.Log)
 	exists, err := cluster.HasNode(filepath.Join(cfg.DataDir, "raft"))
@@ -99,10 +112,36 @@ func (o *devOptions) run(cmd *cobra.Command) error {
 		n.close(context.Background())
 		return fmt.Errorf("write env.sh: %w", err)
 	}
+	if err := writeEndpoints(cfg.DataDir, []endpoint{{cfg.Region, n.cluster.Identity().NodeID, env.endpoint}}); err != nil {
+		n.close(context.Background())
+		return fmt.Errorf("write endpoints.json: %w", err)
+	}
+	if err := n.serveAdmin(); err != nil {
+		n.log.Warn("trent operator cannot reach this node", "error", err)
+	}
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Trent %s serves region %s, account %s on %s\n\n%s\nThe same is in %s:\n\n  . %s\n  aws kms create-key\n\n",
 		version, cfg.Region, cfg.Account, env.endpoint, env.lines(), path, path)
 	n.work()
 	return n.run(cmd.Context(), l)
+}
+
+// several reports whether the region has, or gets, more than one node.
+func (o *devOptions) several() (bool, error) {
+	data, err := filepath.Abs(o.data)
+	if err != nil {
+		return false, err
+	}
+	o.data = data
+	have, err := devNodesIn(data)
+	switch {
+	case err != nil:
+		return false, err
+	case o.nodes < 1 || o.nodes > maxDevNodes:
+		return false, usageError{fmt.Errorf("--nodes is %d; 1 to %d are possible", o.nodes, maxDevNodes)}
+	case have > o.nodes:
+		return false, usageError{fmt.Errorf("%s holds a region of %d nodes; start with --nodes %d", data, have, have)}
+	}
+	return o.nodes > 1, nil
 }
 
 // config turns the flags into a node's configuration.
@@ -114,8 +153,8 @@ func (o *devOptions) config() (*config.File, error) {
 	if (o.accessKey == "") != (o.secretKey == "") {
 		return nil, usageError{errors.New("--access-key and --secret-key go together")}
 	}
-	if o.accessKey != "" && (len(o.accessKey) < 16 || len(o.accessKey) > 128 || len(o.secretKey) < 16) {
-		return nil, usageError{errors.New("--access-key needs 16 to 128 characters and --secret-key at least 16")}
+	if o.accessKey != "" && (!accessKeyPattern.MatchString(o.accessKey) || len(o.secretKey) < 16) {
+		return nil, usageError{errors.New("--access-key needs 16 to 128 letters and digits, and --secret-key at least 16 characters")}
 	}
 	h := config.HSM{Kind: "embedded", PINFile: filepath.Join(data, "hsm", "pin")}
 	if o.hsm != "embedded" {
@@ -197,6 +236,9 @@ func (o *devOptions) credentials(ctx context.Context, n *node) (id string, secre
 	}
 	if st.Region() == nil {
 		return o.initialize(ctx, n)
+	}
+	if err := n.service.Unlock(ctx); err != nil {
+		return "", nil, err // before any secret is opened: this says best what is wrong with the HSM
 	}
 	if r := st.Region(); r.Name != o.region {
 		return "", nil, usageError{fmt.Errorf("%s holds region %s; start with --region %s or with another --data", n.cfg.DataDir, r.Name, r.Name)}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -41,24 +40,10 @@ func (e clientEnv) lines() string {
 	return b.String()
 }
 
-// write writes the environment to dir/env.sh, readable by its owner only, in one step.
+// write writes the environment to dir/env.sh.
 func (e clientEnv) write(dir string) (string, error) {
 	path := filepath.Join(dir, "env.sh")
-	text := "# What a client of this Trent node needs; source it:  . " + path + "\n" + e.lines()
-	tmp := path + ".new"
-	_ = os.Remove(tmp)
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
-	}
-	if _, err := f.WriteString(text); err != nil {
-		_ = f.Close()
-		return "", err
-	}
-	if err := f.Close(); err != nil {
-		return "", err
-	}
-	return path, os.Rename(tmp, path)
+	return path, writeDurably(path, []byte("# What a client of this Trent node needs; source it:  . "+path+"\n"+e.lines()))
 }
 
 // shellQuote quotes a value for every POSIX shell.

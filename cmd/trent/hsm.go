@@ -17,14 +17,13 @@ import (
 	"github.com/trentkms/trent/hsm/soft"
 )
 
-var errNotStarted = errors.New("the node has not started yet")
-
 // openHSM opens the node's module; create lets it make the embedded module's token file.
 func openHSM(cfg *config.File, create bool, log *slog.Logger) (hsm.Module, error) {
 	if cfg.HSM.Kind == "pkcs11" {
 		return pkcs11.Open(pkcs11.Config{
 			Module: cfg.HSM.Module, TokenLabel: cfg.HSM.Token, PIN: func() ([]byte, error) { return readPIN(cfg.HSM) },
-			PoolSize: cfg.HSM.Sessions, AllowHostUnwrap: cfg.HSM.AllowHostUnwrap, Logger: log,
+			PoolSize: cfg.HSM.Sessions, AllowHostUnwrap: cfg.HSM.AllowHostUnwrap,
+			AllowOAEPSHA1Transport: cfg.HSM.AllowOAEPSHA1Transport, Serial: cfg.HSM.Serial, Logger: log,
 		})
 	}
 	pin, err := readPIN(cfg.HSM)
@@ -36,7 +35,7 @@ func openHSM(cfg *config.File, create bool, log *slog.Logger) (hsm.Module, error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("embedded HSM: %w", err)
 	}
-	return soft.Open(soft.Options{Path: filepath.Join(dir, "token"), PIN: pin, Create: create, Label: "trent"})
+	return soft.Open(soft.Options{Path: filepath.Join(dir, "token"), PIN: pin, Create: create, Label: "trent", AllowSHA1Transport: cfg.HSM.AllowOAEPSHA1Transport})
 }
 
 // readPIN reads the PIN from its source; the caller wipes it.
@@ -60,7 +59,8 @@ func readPIN(c config.HSM) ([]byte, error) {
 	return pin, nil
 }
 
-// makePINFile writes a random PIN for an embedded HSM that has none yet.
+// makePINFile writes a random PIN for an embedded HSM that has none yet. Without it the token is lost, and all keys with it, so it
+// is on the disk before the token is.
 func makePINFile(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -70,5 +70,5 @@ func makePINFile(path string) error {
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
-	return os.WriteFile(path, []byte(hex.EncodeToString(random[:])+"\n"), 0o600)
+	return writeDurably(path, []byte(hex.EncodeToString(random[:])+"\n"))
 }

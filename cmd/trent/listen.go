@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/trentkms/trent/cmd/trent/config"
 )
 
@@ -18,11 +20,13 @@ import (
 // place to another (design: overload degrades).
 const (
 	headerTimeout = 10 * time.Second
-	readTimeout   = 60 * time.Second
+	readTimeout   = 20 * time.Second
 	writeTimeout  = 60 * time.Second
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 64 << 10
 	drainTimeout  = 15 * time.Second
+	// maxConnections bounds the connections of a listener; further ones wait to be accepted.
+	maxConnections = 8192
 )
 
 // listener is an open address with what serves it.
@@ -52,7 +56,7 @@ func open(l config.Listener, h http.Handler, log *slog.Logger) (*listener, error
 			srv.TLSConfig.MinVersion = tls.VersionTLS12
 		}
 	}
-	return &listener{ln, srv}, nil
+	return &listener{netutil.LimitListener(ln, maxConnections), srv}, nil
 }
 
 // serve serves until shutdown.

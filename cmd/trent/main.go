@@ -27,22 +27,70 @@ func main() {
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "trent:", err)
-		var usage usageError
-		if errors.As(err, &usage) {
-			os.Exit(exitUsage)
-		}
-		os.Exit(exitFailed)
+		os.Exit(exitCode(err))
 	}
 }
 
-func root() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:           "trent",
-		Short:         "A self-hosted key management service that speaks the AWS KMS API",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+func exitCode(err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
 	}
+	return exitFailed
+}
+
+func root() *cobra.Command {
+	cmd := group("trent", "A self-hosted key management service that speaks the AWS KMS API",
+		devCommand(), serverCommand(), operatorCommand(), auditCommand(), iamCommand(), versionCommand())
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(devCommand(), serverCommand(), operatorCommand(), auditCommand(), versionCommand())
 	return cmd
+}
+
+// group is a command that only holds others: alone it prints its help, and any other word after it is a mistake, which cobra by
+// itself would pass over.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// arguments makes wrong arguments a mistake in the command line.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// format is the flag --format: text for people, json for programs.
+type format string
+
+const (
+	formatText format = "text"
+	formatJSON format = "json"
+)
+
+func formatFlag(cmd *cobra.Command, f *format) {
+	*f = formatText
+	cmd.Flags().Var(f, "format", "text or json")
+}
+
+// String implements pflag.Value.
+func (f *format) String() string { return string(*f) }
+
+// Type implements pflag.Value.
+func (f *format) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (f *format) Set(v string) error {
+	if *f = format(v); *f != formatText && *f != formatJSON {
+		return errors.New("it is text or json")
+	}
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/api/audit"
 	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/cmd/trent/config"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
@@ -33,6 +34,10 @@ type node struct {
 	cluster *cluster.Node
 	service *region.Service
 	server  *api.Server
+	wire    *transport.Server // nil if the node is alone by its configuration
+	members *region.Members
+	// opened is closed once every part is there. Parts that are opened early run at once and call into later ones: they wait.
+	opened  chan struct{}
 	metrics *prometheus.Registry
 	started time.Time
 	// life ends when the node begins to close.
@@ -46,21 +51,26 @@ type node struct {
 
 // openNode opens everything that a node is made of, in the order of the imports, and closes what it had opened if a part fails.
 // With bootstrap an empty data directory becomes the first node of a new region, which init then makes.
-func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (n *node, err error) {
-	n = &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), failed: make(chan error, 1)}
+func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err error) {
+	paceCollector()
+	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), failed: make(chan error, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
-			n.close(context.Background())
+			// Nobody can sign the audit heads that wait; the next start does.
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			n.close(ctx)
 		}
 	}()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if n.module, err = openHSM(cfg, bootstrap, log); err != nil {
-		return nil, err
+	module, err := openHSM(cfg, bootstrap, log)
+	if err != nil {
+		return nil, err // module may hold a nil pointer, which close must not see
 	}
-	n.module = hsm.Observe(n.module, hsmMetrics(n.metrics))
+	n.module = hsm.Observe(module, hsmMetrics(n.metrics))
 	raftDir := filepath.Join(cfg.DataDir, "raft")
 	id, err := nodeID(cfg.DataDir)
 	if err != nil {
@@ -75,16 +85,25 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (n *node, err 
 	if err != nil {
 		return nil, err
 	}
-	if n.cluster, err = cluster.Open(cluster.Config{
+	cc := cluster.Config{
 		Dir: raftDir, FSM: machine, Fatal: n.fatal, Logger: log, Bootstrap: bootstrap, NodeID: id,
-		HeartbeatTimeout: n.raftTimeout(), ElectionTimeout: n.raftTimeout(), LeaseTimeout: n.raftTimeout(),
-	}); err != nil {
+		HeartbeatTimeout: soloTimeout, ElectionTimeout: soloTimeout, LeaseTimeout: soloTimeout,
+	}
+	if cfg.Cluster != nil {
+		if err := n.openPort(id, machine, &cc); err != nil {
+			return nil, err
+		}
+	}
+	if n.cluster, err = cluster.Open(cc); err != nil {
 		return nil, err
 	}
 	n.service = region.New(region.Config{
 		Partition: cfg.Partition, Region: cfg.Region, Cluster: n.cluster, HSM: n.module, Logger: log,
-		Record: func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
+		BuiltIn: api.BuiltInPolicies(cfg.Partition),
+		Record:  func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
 	})
+	n.members = region.NewMembers(n.service, n.cluster, n.wire)
+	n.servePort()
 	m := api.NewMetrics()
 	m.Register(n.metrics)
 	registerNodeMetrics(n)
@@ -92,6 +111,7 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (n *node, err 
 		Service: n.service, Audit: n.audit, Logger: log, Metrics: m,
 		MaxInFlight: cfg.Limits.MaxInFlight, Timeout: cfg.Limits.Timeout,
 	})
+	close(n.opened)
 	return n, nil
 }
 
@@ -106,10 +126,13 @@ func nodeID(dataDir string) (string, error) {
 		return "", fmt.Errorf("node id: %w", err)
 	}
 	id := cluster.NewID()
+	if known, err := cluster.ReadIdentity(filepath.Join(dataDir, "raft")); err == nil {
+		id = known.NodeID // the file was lost; the log knows who this is
+	}
 	return id, writeDurably(path, []byte(id+"\n"))
 }
 
-// writeDurably writes a small file so that after a crash it is there whole or not at all.
+// writeDurably writes a small file, readable by its owner only, so that after a crash it is there whole or not at all.
 func writeDurably(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
 	if err != nil {
@@ -140,10 +163,13 @@ func (n *node) sink(index uint64, record []byte) error {
 // syncSink makes the records durable before a snapshot lets raft forget the changes.
 func (n *node) syncSink(uint64) error { return n.audit.Sync(context.Background()) }
 
-// event drops from the HSM what a change has taken away.
+// event drops from the HSM and from memory what a change has taken away. While the node opens nothing has been loaded yet.
 func (n *node) event(ev fsm.Event) {
-	if n.service != nil {
+	select {
+	case <-n.opened:
 		n.service.Forget(ev)
+		n.server.Forget(ev)
+	default:
 	}
 }
 
@@ -161,10 +187,16 @@ func (n *node) ready(ctx context.Context) error {
 	if err := n.readable(ctx); err != nil {
 		return err
 	}
+	if err := n.members.ImportDomains(ctx); err != nil {
+		return err
+	}
 	if err := n.service.Unlock(ctx); err != nil {
 		return err
 	}
-	return n.writeAuditKey(n.cluster.State())
+	n.members.Ready()
+	st := n.cluster.State()
+	n.checkAuditEnd(st)
+	return errors.Join(n.writeAuditKey(st), n.writeAuditHead(st))
 }
 
 // readable waits until a read round succeeds.
@@ -175,6 +207,8 @@ func (n *node) readable(ctx context.Context) error {
 			return nil
 		}
 		select {
+		case err := <-n.failed:
+			return err // what the disk holds cannot be applied: waiting changes nothing
 		case <-ctx.Done():
 			return fmt.Errorf("the node did not become readable: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(5 * time.Millisecond):
@@ -182,11 +216,8 @@ func (n *node) readable(ctx context.Context) error {
 	}
 }
 
-// soloTimeout is how long the only voter of a region waits before it elects itself: nobody else could be the leader.
+// soloTimeout is how long a node without a cluster block waits before it elects itself: nobody else could be the leader.
 const soloTimeout = 20 * time.Millisecond
-
-// raftTimeout is the heartbeat and election timeout.
-func (n *node) raftTimeout() time.Duration { return soloTimeout }
 
 // work starts what the node does without being asked.
 func (n *node) work() {
@@ -203,6 +234,9 @@ func (n *node) close(ctx context.Context) {
 	}
 	if n.cluster != nil {
 		n.logClose("cluster", n.cluster.Close())
+	}
+	if n.wire != nil {
+		n.logClose("cluster port", n.wire.Close())
 	}
 	if n.audit != nil {
 		n.logClose("audit log", n.audit.Close(ctx))

@@ -20,9 +20,8 @@ import (
 )
 
 func operatorCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "operator", Short: "Set up and look after a node"}
-	cmd.AddCommand(initCommand(), hsmCommand())
-	return cmd
+	return group("operator", "Set up and look after a node", initCommand(), joinCommand(), joinTokenCommand(), membersCommand(), removeCommand(), stepDownCommand(), statusCommand(),
+		snapshotCommand(), hsmCommand())
 }
 
 // initResult is what operator init prints. The secret is shown once and stored sealed.
@@ -36,31 +35,30 @@ type initResult struct {
 }
 
 func initCommand() *cobra.Command {
-	var path, format string
+	var (
+		path string
+		form format
+	)
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a new region on this node: domain key, first account, root credentials",
 		Long: "Make a new region on this node. It makes the region's domain key inside the HSM and the root credentials of\n" +
 			"the first account, which are printed once. The server must not be running.",
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {
 				return usageError{err}
 			}
-			return runInit(cmd.Context(), cfg, cmd.OutOrStdout(), format)
+			return runInit(cmd.Context(), cfg, cmd.OutOrStdout(), form)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "trent.hcl", "configuration file")
-	formatFlag(cmd, &format)
+	formatFlag(cmd, &form)
 	return cmd
 }
 
-func formatFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "format", "text", "text or json")
-}
-
-func runInit(ctx context.Context, cfg *config.File, out io.Writer, format string) error {
+func runInit(ctx context.Context, cfg *config.File, out io.Writer, form format) error {
 	if err := protectProcess(); err != nil {
 		return err
 	}
@@ -96,11 +94,11 @@ func runInit(ctx context.Context, cfg *config.File, out io.Writer, format string
 	}); err != nil {
 		return err
 	}
-	return printInit(out, format, initResult{ids.ClusterID, ids.NodeID, cfg.Region, cfg.Account, id, string(secret)})
+	return printInit(out, form, initResult{ids.ClusterID, ids.NodeID, cfg.Region, cfg.Account, id, string(secret)})
 }
 
-func printInit(out io.Writer, format string, r initResult) error {
-	if format == "json" {
+func printInit(out io.Writer, form format, r initResult) error {
+	if form == formatJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
 	_, err := fmt.Fprintf(out, `Region %s is made. This node is %s of cluster %s.
@@ -116,11 +114,14 @@ Start the node with 'trent server --config FILE'.
 }
 
 func hsmCommand() *cobra.Command {
-	var path, format string
+	var (
+		path string
+		form format
+	)
 	cmd := &cobra.Command{
 		Use:   "hsm",
 		Short: "Show what the node's HSM can do",
-		Args:  cobra.NoArgs,
+		Args:  arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {
@@ -131,11 +132,11 @@ func hsmCommand() *cobra.Command {
 				return err
 			}
 			defer func() { _ = m.Close() }()
-			return printHSM(cmd.OutOrStdout(), format, m)
+			return printHSM(cmd.OutOrStdout(), form, m)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "trent.hcl", "configuration file")
-	formatFlag(cmd, &format)
+	formatFlag(cmd, &form)
 	return cmd
 }
 
@@ -146,7 +147,7 @@ type hsmReport struct {
 	Missing []string `json:"missing"`
 }
 
-func printHSM(out io.Writer, format string, m hsm.Module) error {
+func printHSM(out io.Writer, form format, m hsm.Module) error {
 	caps := m.Capabilities()
 	r := hsmReport{Info: m.Info(), Missing: caps.Missing}
 	for use, algorithms := range caps.Keys {
@@ -157,7 +158,7 @@ func printHSM(out io.Writer, format string, m hsm.Module) error {
 		r.Keys = append(r.Keys, fmt.Sprintf("%s %s: %s", use.Type, use.Usage, strings.Join(names, ", ")))
 	}
 	slices.Sort(r.Keys)
-	if format == "json" {
+	if form == formatJSON {
 		return json.NewEncoder(out).Encode(r)
 	}
 	_, err := fmt.Fprintf(out, "%s HSM %s %s, firmware %s, serial %s, token %q, FIPS %s\n\nkeys:\n  %s\n",

@@ -20,7 +20,7 @@ func serverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Run a node of a region from a configuration file",
-		Args:  cobra.NoArgs,
+		Args:  arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {
@@ -42,10 +42,15 @@ func runServer(ctx context.Context, cfg *config.File) error {
 		return err
 	}
 	if !exists {
-		return usageError{fmt.Errorf("%s holds no node; run 'trent operator init --config FILE' first", cfg.DataDir)}
+		return usageError{fmt.Errorf("%s holds no node; run 'trent operator init --config FILE' to make a region, or 'trent operator join' to join one", cfg.DataDir)}
 	}
 	n, err := openNode(cfg, newLogger(cfg.Log), false)
 	if err != nil {
+		return err
+	}
+	n.keepMembership()
+	if err := n.serveAdmin(); err != nil {
+		n.close(context.Background())
 		return err
 	}
 	listeners, err := n.listen(ctx)
@@ -60,9 +65,7 @@ func runServer(ctx context.Context, cfg *config.File) error {
 
 // listen waits until the node is ready and opens its listeners.
 func (n *node) listen(ctx context.Context) (opened []*listener, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := n.ready(ctx); err != nil {
+	if err := n.awaitReady(ctx); err != nil {
 		return nil, err
 	}
 	for _, l := range n.cfg.Listeners {
@@ -80,4 +83,30 @@ func (n *node) listen(ctx context.Context) (opened []*listener, err error) {
 		opened = append(opened, o)
 	}
 	return opened, nil
+}
+
+// awaitReady waits until the node is ready. One of several waits for as long as it takes: the others may be down, and it
+// is needed when they come back.
+func (n *node) awaitReady(ctx context.Context) error {
+	if n.wire == nil {
+		ctx, cancel := context.WithTimeout(ctx, startTimeout)
+		defer cancel()
+		return n.ready(ctx)
+	}
+	for {
+		limit, cancel := context.WithTimeout(ctx, startTimeout)
+		err := n.ready(limit)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		n.log.Warn("the node is not ready yet", "error", err)
+		select {
+		case err := <-n.failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }

@@ -16,7 +16,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the crypto module and its mode",
-		Args:  cobra.NoArgs,
+		Args:  arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "trent %s (%s)\n%s, %s/%s\ncrypto module: %s, fips140=%s\n",
 				version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cryptoModule(), fipsMode())

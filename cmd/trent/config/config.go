@@ -1,5 +1,5 @@
-// Package config reads a node's configuration file (HCL) into one checked value. It guarantees that every error names file,
-// line and what to write instead, that unknown settings are refused, and that what Load returns is complete: defaults are
+// Package config reads a node's configuration file (HCL) into one checked value. It guarantees that every error names the file
+// and the line or the setting, and what to write instead, that unknown settings are refused, and that what Load returns is complete: defaults are
 // filled in and relative paths are resolved against the file's folder.
 package config
 
@@ -16,6 +16,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/trentkms/trent/region/arn"
 )
 
 // File is a node's configuration. docs/configuration.md explains every setting.
@@ -28,7 +30,10 @@ type File struct {
 	Listeners []Listener `hcl:"listener,block"`
 	Audit     *Audit     `hcl:"audit,block"`
 	Limits    *Limits    `hcl:"limits,block"`
-	Log       *Log       `hcl:"log,block"`
+	Cluster   *Cluster   `hcl:"cluster,block"`
+	// AdminSocket is the Unix socket of trent operator, admin.sock in the data directory if empty.
+	AdminSocket string `hcl:"admin_socket,optional"`
+	Log         *Log   `hcl:"log,block"`
 }
 
 // HSM says which module the node fronts. Kind is embedded or pkcs11.
@@ -40,6 +45,9 @@ type HSM struct {
 	Token           string `hcl:"token,optional"`  // pkcs11: token label
 	Sessions        int    `hcl:"sessions,optional"`
 	AllowHostUnwrap bool   `hcl:"allow_host_unwrap,optional"`
+	// AllowOAEPSHA1Transport lets domain keys travel under OAEP with SHA-1, where a token lacks SHA-256.
+	AllowOAEPSHA1Transport bool   `hcl:"allow_oaep_sha1_transport,optional"`
+	Serial                 string `hcl:"serial,optional"` // pkcs11: serial number of the token, besides or instead of its label
 }
 
 // Listener is an address that the node serves. Name is api (the KMS API) or ops (health and metrics).
@@ -69,6 +77,16 @@ type Limits struct {
 	RequestTimeout string `hcl:"request_timeout,optional"`
 
 	// Timeout is RequestTimeout parsed.
+	Timeout time.Duration
+}
+
+// Cluster is the port on which a node meets the other nodes of its region. Without it the node is alone.
+type Cluster struct {
+	Address         string `hcl:"address"`
+	Advertise       string `hcl:"advertise,optional"`
+	ElectionTimeout string `hcl:"election_timeout,optional"`
+
+	// Timeout is ElectionTimeout parsed.
 	Timeout time.Duration
 }
 
@@ -113,18 +131,18 @@ func diagError(p *hclparse.Parser, diags hcl.Diagnostics) error {
 	return errors.New(string(bytes.TrimSpace(b.Bytes())))
 }
 
-var (
-	regionPattern  = regexp.MustCompile(`^([a-z]+-){2,3}\d+$`)
-	accountPattern = regexp.MustCompile(`^\d{12}$`)
-)
+// partitionPattern is what a partition looks like: aws, aws-cn.
+var partitionPattern = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 
 // Complete checks what the schema cannot say, fills in defaults and resolves relative paths against base. Load calls it.
 func (f *File) Complete(base string) error {
 	setDefault(&f.Partition, "aws")
 	switch {
-	case !regionPattern.MatchString(f.Region) || len(f.Region) > 32:
+	case !arn.ValidRegion(f.Region):
 		return fmt.Errorf("region %q does not look like us-east-1", f.Region)
-	case !accountPattern.MatchString(f.Account):
+	case !partitionPattern.MatchString(f.Partition):
+		return fmt.Errorf("partition %q does not look like aws or aws-cn", f.Partition)
+	case !arn.ValidAccount(f.Account):
 		return fmt.Errorf("account %q is not 12 digits", f.Account)
 	case f.DataDir == "":
 		return errors.New("data_dir is empty")
@@ -145,10 +163,20 @@ func (f *File) Complete(base string) error {
 	if f.Limits == nil {
 		f.Limits = &Limits{}
 	}
+	if f.Limits.MaxInFlight < 0 {
+		return fmt.Errorf("limits: max_in_flight is %d; it is a positive number, or absent for the default", f.Limits.MaxInFlight)
+	}
 	var err error
 	if f.Limits.Timeout, err = duration(f.Limits.RequestTimeout, 30*time.Second); err != nil {
 		return fmt.Errorf("limits: request_timeout: %w", err)
 	}
+	if f.Cluster != nil {
+		if err := f.Cluster.complete(); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	setDefault(&f.AdminSocket, filepath.Join(f.DataDir, "admin.sock"))
+	resolve(base, &f.AdminSocket)
 	if f.Log == nil {
 		f.Log = &Log{}
 	}
@@ -158,12 +186,15 @@ func (f *File) Complete(base string) error {
 func (h *HSM) complete(base string) error {
 	switch h.Kind {
 	case "embedded":
-		if h.Module != "" || h.Token != "" {
-			return errors.New("module and token belong to kind \"pkcs11\"")
+		if h.Module != "" || h.Token != "" || h.Serial != "" || h.Sessions != 0 || h.AllowHostUnwrap {
+			return errors.New("module, token, serial, sessions and allow_host_unwrap belong to kind \"pkcs11\"")
 		}
 	case "pkcs11":
-		if h.Module == "" || h.Token == "" {
-			return errors.New("module (the shared library) and token (its label) are required")
+		if h.Module == "" || h.Token == "" && h.Serial == "" {
+			return errors.New("module (the shared library) and token (its label) or serial are required")
+		}
+		if h.Sessions < 0 {
+			return fmt.Errorf("sessions is %d; it is a positive number, or absent for the default", h.Sessions)
 		}
 	default:
 		return errors.New("the kind is \"embedded\" or \"pkcs11\"")
@@ -232,6 +263,28 @@ func (a *Audit) complete(base, dataDir string) error {
 	setDefault(&a.SegmentSize, 64<<20)
 	if a.SegmentSize < 1<<20 {
 		return fmt.Errorf("segment_size is %d bytes; at least 1048576", a.SegmentSize)
+	}
+	return nil
+}
+
+func (c *Cluster) complete() error {
+	host, _, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return fmt.Errorf("address %q is not host:port", c.Address)
+	}
+	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
+		return fmt.Errorf("address %q does not say where other nodes reach this one; set advertise to host:port", c.Address)
+	}
+	if c.Advertise != "" {
+		if host, port, err := net.SplitHostPort(c.Advertise); err != nil || host == "" || port == "" {
+			return fmt.Errorf("advertise %q is not host:port", c.Advertise)
+		}
+	}
+	if c.Timeout, err = duration(c.ElectionTimeout, time.Second); err != nil {
+		return fmt.Errorf("election_timeout: %w", err)
+	}
+	if c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute {
+		return fmt.Errorf("election_timeout is %v; it is between 100ms and 1m", c.Timeout)
 	}
 	return nil
 }

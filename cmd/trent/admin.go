@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/trentkms/trent/cluster"
+)
+
+// The node's admin API: HTTP on a Unix socket that only the node's own user and root can open. trent operator is its client.
+
+// adminTimeout bounds one request.
+const adminTimeout = 60 * time.Second
+
+// maxSocketPath is the longest path of a Unix socket on all systems (104 bytes with the end on the BSDs).
+const maxSocketPath = 103
+
+// joinTokenWish is the body of POST /v1/join-tokens.
+type joinTokenWish struct {
+	Life string `json:"life,omitempty"` // a duration such as 30m
+}
+
+// joinTokenGiven is its answer; the token is shown once.
+type joinTokenGiven struct {
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// adminStatus is the answer of GET /v1/status.
+type adminStatus struct {
+	Region       string    `json:"region"`
+	NodeID       string    `json:"nodeId"`
+	ClusterID    string    `json:"clusterId"`
+	Version      string    `json:"version"`
+	State        string    `json:"state"`
+	Term         uint64    `json:"term"`
+	LeaderID     string    `json:"leaderId"`
+	Voter        bool      `json:"voter"`
+	Voters       int       `json:"voters"`
+	AppliedIndex uint64    `json:"appliedIndex"`
+	LastIndex    uint64    `json:"lastIndex"`
+	RegionTime   time.Time `json:"regionTime"`
+	CertUntil    time.Time `json:"certificateUntil,omitzero"`
+	Health       string    `json:"health"`
+}
+
+// adminError is the body of every failure.
+type adminError struct {
+	Error string `json:"error"`
+}
+
+// serveAdmin opens the socket and serves it until the node ends. A socket that a crash has left behind is replaced; one
+// that answers belongs to a running node.
+func (n *node) serveAdmin() error {
+	path := n.cfg.AdminSocket
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the path of the admin socket is longer than %d bytes; set admin_socket to a shorter one: %s", maxSocketPath, path)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return fmt.Errorf("another process serves %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("admin socket: %w", err), ln.Close())
+	}
+	srv := &http.Server{
+		Handler: n.adminHandler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	context.AfterFunc(n.life, func() { _ = srv.Close() })
+	go func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			n.log.Warn("the admin socket is closed", "error", err)
+		}
+	}()
+	return nil
+}
+
+func (n *node) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", n.admin(func(context.Context, *http.Request) (any, error) { return n.adminStatus(), nil }))
+	mux.HandleFunc("GET /v1/members", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return n.members.List(ctx) }))
+	mux.HandleFunc("DELETE /v1/members/{id}", n.admin(func(ctx context.Context, r *http.Request) (any, error) {
+		return struct{}{}, n.members.Remove(ctx, r.PathValue("id"))
+	}))
+	mux.HandleFunc("POST /v1/join-tokens", n.admin(n.adminToken))
+	mux.HandleFunc("POST /v1/step-down", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return struct{}{}, n.members.StepDown(ctx) }))
+	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
+	return mux
+}
+
+// admin runs one request and writes it to the operator's log: what changes something loudly, what only reads quietly.
+func (n *node) admin(f func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
+		defer cancel()
+		out, err := f(ctx, r)
+		n.noteAdmin(r, err)
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			w.WriteHeader(adminStatusCode(err))
+			out = adminError{err.Error()}
+		}
+		_ = json.NewEncoder(w).Encode(out)
+	}
+}
+
+func adminStatusCode(err error) int {
+	switch {
+	case errors.Is(err, cluster.ErrNoSuchMember):
+		return http.StatusNotFound
+	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember):
+		return http.StatusConflict
+	}
+	return http.StatusServiceUnavailable
+}
+
+func (n *node) noteAdmin(r *http.Request, err error) {
+	level := slog.LevelWarn
+	if r.Method == http.MethodGet {
+		level = slog.LevelInfo
+	}
+	n.log.Log(r.Context(), level, "operator request", "method", r.Method, "path", r.URL.Path, "outcome", word(err))
+}
+
+func (n *node) adminStatus() adminStatus {
+	st := n.cluster.Status()
+	s := adminStatus{
+		Region: n.cfg.Region, NodeID: st.NodeID, ClusterID: st.ClusterID, Version: version, State: st.State, Term: st.Term, LeaderID: st.LeaderID,
+		Voter: st.Voter, Voters: st.Voters, AppliedIndex: st.AppliedIndex, LastIndex: st.LastIndex, RegionTime: st.RegionTime.UTC(),
+		Health: word(n.cluster.Healthy()),
+	}
+	if n.wire != nil {
+		if c := n.wire.Credentials(); c != nil {
+			s.CertUntil = c.Leaf().NotAfter
+		}
+	}
+	return s
+}
+
+func (n *node) adminToken(ctx context.Context, r *http.Request) (any, error) {
+	var wish joinTokenWish
+	if err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&wish); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("the request: %w", err)
+	}
+	var life time.Duration
+	if wish.Life != "" {
+		var err error
+		if life, err = time.ParseDuration(wish.Life); err != nil || life <= 0 {
+			return nil, fmt.Errorf("%q is not a duration such as 30m", wish.Life)
+		}
+	}
+	token, expires, err := n.members.NewToken(ctx, life)
+	return joinTokenGiven{token, expires}, err
+}
+
+// adminSnapshot writes the node's state to the disk and sends it. What it sends carries its own digest, so that a cut-off
+// answer is found by reading it.
+func (n *node) adminSnapshot(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
+	defer cancel()
+	err := n.sendSnapshot(ctx, w)
+	n.noteAdmin(r, err)
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(adminError{err.Error()})
+	}
+}
+
+// sendSnapshot fails before it has sent anything, or cuts the connection.
+func (n *node) sendSnapshot(ctx context.Context, w http.ResponseWriter) error {
+	if err := n.readable(ctx); err != nil {
+		return err
+	}
+	info, err := n.cluster.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	_, from, err := n.cluster.OpenSnapshot(info.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if _, err := io.Copy(w, from); err != nil {
+		n.log.Warn("a snapshot was not sent whole", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}

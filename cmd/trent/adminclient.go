@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trentkms/trent/cmd/trent/config"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+)
+
+// adminFlags are the flags of every command that talks to a running node.
+type adminFlags struct {
+	config, socket string
+	format         format
+}
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.config, "config", "trent.hcl", "configuration file of the node on this machine")
+	cmd.Flags().StringVar(&f.socket, "socket", "", "the node's admin socket, instead of what the configuration says")
+	formatFlag(cmd, &f.format)
+}
+
+// path is the socket to talk to.
+func (f *adminFlags) path() (string, error) {
+	if f.socket != "" {
+		return f.socket, nil
+	}
+	cfg, err := config.Load(f.config)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return cfg.AdminSocket, nil
+}
+
+// open sends a request to the node and returns the answer of a success. The caller closes it.
+func (f *adminFlags) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
+	socket, err := f.path()
+	if err != nil {
+		return nil, err
+	}
+	var send bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&send).Encode(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://node"+path, &send)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("the node does not answer on %s; is it running, and do you have its user's rights? %w", socket, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var failure adminError
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&failure); err != nil || failure.Error == "" {
+		return nil, fmt.Errorf("the node answered %s", resp.Status)
+	}
+	return nil, errors.New(failure.Error)
+}
+
+// call sends a request and decodes the answer.
+func (f *adminFlags) call(ctx context.Context, method, path string, body, out any) error {
+	from, err := f.open(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	return json.NewDecoder(from).Decode(out)
+}
+
+// print writes the answer as JSON, or as text for people.
+func (f *adminFlags) print(w io.Writer, v any, text func(io.Writer) error) error {
+	if f.format == formatJSON {
+		return json.NewEncoder(w).Encode(v)
+	}
+	return text(w)
+}
+
+func joinTokenCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "join-token", Short: "Tokens by which nodes join the region"}
+	var f adminFlags
+	var life time.Duration
+	create := &cobra.Command{
+		Use: "create", Short: "Make a token by which one node can join, once", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var given joinTokenGiven
+			if err := f.call(cmd.Context(), http.MethodPost, "/v1/join-tokens", joinTokenWish{life.String()}, &given); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), given, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, given.Token)
+				return err
+			})
+		},
+	}
+	f.add(create)
+	create.Flags().DurationVar(&life, "life", region.DefaultTokenLife, "how long the token can be used")
+	cmd.AddCommand(create)
+	return cmd
+}
+
+func membersCommand() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: "members", Short: "List the nodes of the region as its leader sees them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var all []region.MemberInfo
+			if err := f.call(cmd.Context(), http.MethodGet, "/v1/members", nil, &all); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), all, func(w io.Writer) error { return printMembers(w, all) })
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func printMembers(out io.Writer, all []region.MemberInfo) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NODE\tADDRESS\tROLE\tAPPLIED\tLAST CONTACT\tLEVEL\tJOINED")
+	for _, m := range all {
+		contact := "now"
+		if !m.Reachable {
+			contact = "never"
+			if !m.LastContact.IsZero() {
+				contact = time.Since(m.LastContact).Round(time.Second).String() + " ago"
+			}
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\t%s\n", m.ID, m.Address, memberRole(&m), m.Applied, contact, m.FeatureLevel, m.JoinedAt.Format(time.RFC3339))
+	}
+	return w.Flush()
+}
+
+func memberRole(m *region.MemberInfo) string {
+	switch {
+	case m.Pending:
+		return "admitted"
+	case m.Leader:
+		return "leader"
+	case m.Voter:
+		return "voter"
+	}
+	return "catching up"
+}
+
+func removeCommand() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: "remove NODE", Short: "Take a node out of the region for good", Args: cobra.ExactArgs(1),
+		Long: "Take a node out of the region for good: its id is never used again. It is refused if the nodes that stay would have no\n" +
+			"majority. The node's HSM still holds the region's domain key.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var none struct{}
+			if err := f.call(cmd.Context(), http.MethodDelete, "/v1/members/"+args[0], nil, &none); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Node %s is removed. Its HSM still holds the domain key: destroy the key there.\n", args[0])
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func stepDownCommand() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: "step-down", Short: "Have the leader give leadership to another node", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var none struct{}
+			return f.call(cmd.Context(), http.MethodPost, "/v1/step-down", nil, &none)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func statusCommand() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the condition of the node on this machine", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s adminStatus
+			if err := f.call(cmd.Context(), http.MethodGet, "/v1/status", nil, &s); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), s, func(w io.Writer) error { return printStatus(w, &s) })
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func printStatus(w io.Writer, s *adminStatus) error {
+	until := "none"
+	if !s.CertUntil.IsZero() {
+		until = s.CertUntil.UTC().Format(time.RFC3339)
+	}
+	_, err := fmt.Fprintf(w, `region       %s
+node         %s
+cluster      %s
+version      %s
+state        %s, term %d, voter %t of %d
+leader       %s
+log          %d applied of %d
+region time  %s
+certificate  until %s
+health       %s
+`, s.Region, s.NodeID, s.ClusterID, s.Version, s.State, s.Term, s.Voter, s.Voters, leaderWord(s.LeaderID), s.AppliedIndex, s.LastIndex,
+		s.RegionTime.Format(time.RFC3339Nano), until, s.Health)
+	return err
+}
+
+func snapshotCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "snapshot", Short: "Save the region's state, and look into what was saved"}
+	cmd.AddCommand(snapshotSaveCommand(), snapshotReadCommand("inspect", "Show what a snapshot holds", true),
+		snapshotReadCommand("verify", "Read a whole snapshot and check its digest", false))
+	return cmd
+}
+
+func snapshotSaveCommand() *cobra.Command {
+	var f adminFlags
+	cmd := &cobra.Command{
+		Use: "save FILE", Short: "Save the state of the running node to a new file", Args: cobra.ExactArgs(1),
+		Long: "Save the state of the running node to a new file. Key material in it is wrapped under the domain key: the file is of use\n" +
+			"only together with an HSM that holds that key. Policies, aliases and tags are in the clear.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := f.open(cmd.Context(), http.MethodPost, "/v1/snapshot", nil)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = from.Close() }()
+			if err := saveSnapshot(args[0], from); err != nil {
+				return err
+			}
+			st, err := readSnapshot(args[0])
+			if err != nil {
+				return errors.Join(err, os.Remove(args[0]))
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "saved and verified: index %d\n", st.Index())
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func saveSnapshot(path string, from io.Reader) error {
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func readSnapshot(path string) (*fsm.State, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return fsm.ReadSnapshot(f)
+}
+
+// snapshotReport is what snapshot inspect shows.
+type snapshotReport struct {
+	Region     string    `json:"region"`
+	ClusterID  string    `json:"clusterId"`
+	Index      uint64    `json:"index"`
+	RegionTime time.Time `json:"regionTime"`
+	Digest     string    `json:"digest"`
+	Accounts   int       `json:"accounts"`
+	Keys       int       `json:"keys"`
+	Nodes      []string  `json:"nodes"`
+}
+
+func reportSnapshot(st *fsm.State) snapshotReport {
+	r := snapshotReport{Index: st.Index(), RegionTime: time.UnixMilli(st.Now()).UTC(), Digest: fmt.Sprintf("%x", fsm.Hash(st))}
+	if g := st.Region(); g != nil {
+		r.Region, r.ClusterID = g.Name, g.ClusterID
+	}
+	for a := range st.Accounts("") {
+		r.Accounts++
+		for range st.Keys(a.ID, "") {
+			r.Keys++
+		}
+	}
+	_, cfg := st.Config()
+	for _, s := range cfg.Servers {
+		r.Nodes = append(r.Nodes, string(s.ID))
+	}
+	return r
+}
+
+func snapshotReadCommand(use, short string, show bool) *cobra.Command {
+	var form format
+	cmd := &cobra.Command{
+		Use: use + " FILE", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			st, err := readSnapshot(args[0])
+			if err != nil {
+				return err
+			}
+			r := reportSnapshot(st)
+			if form == formatJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			}
+			if !show {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "ok: index %d, digest %s\n", r.Index, r.Digest)
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "region %s, cluster %s\nindex %d, region time %s\naccounts %d, keys %d\nnodes %v\ndigest %s\n",
+				r.Region, r.ClusterID, r.Index, r.RegionTime.Format(time.RFC3339), r.Accounts, r.Keys, r.Nodes, r.Digest)
+			return err
+		},
+	}
+	formatFlag(cmd, &form)
+	return cmd
+}

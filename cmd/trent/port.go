@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/cluster/transport"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/region"
+)
+
+// certificateFile holds the node's certificate and its sealed key, in the data directory.
+const certificateFile = "cluster.json"
+
+// openPort opens the port on which the node meets the others, and gives the group its way to them.
+func (n *node) openPort(id string, machine *fsm.FSM, cc *cluster.Config) (err error) {
+	c := n.cfg.Cluster
+	n.wire, err = transport.Listen(transport.Config{
+		Listen: c.Address, Advertise: c.Advertise, Logger: n.log,
+		Refused: func(peer string) error { return region.Refused(machine.State(), peer) },
+	})
+	if err != nil {
+		return err
+	}
+	creds, err := loadCertificate(context.Background(), n.cfg.DataDir, n.module, id)
+	if err != nil {
+		return err
+	}
+	if creds != nil {
+		n.wire.SetCredentials(creds)
+	}
+	cc.Address, cc.Peers, cc.Forwarder = n.wire.Advertise(), n.wire, n.wire
+	// The lease bears on no read; a short one makes leaders of loaded machines give up.
+	cc.HeartbeatTimeout, cc.ElectionTimeout, cc.LeaseTimeout = c.Timeout, c.Timeout, c.Timeout
+	cc.Transport = func(cluster.Identity) (raft.Transport, error) {
+		// What the transport logs is about single connections; Raft itself says which peer it does not reach.
+		return n.wire.Raft(hclog.NewNullLogger()), nil
+	}
+	return nil
+}
+
+// servePort begins to answer the other nodes.
+func (n *node) servePort() {
+	if n.wire == nil {
+		return
+	}
+	n.wire.Handle(transport.Handlers{
+		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere,
+		Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
+	})
+}
+
+// keepMembership looks after the node's place among the others for as long as it lives.
+func (n *node) keepMembership() {
+	if n.wire != nil {
+		go n.members.Keep(n.life, n.saveCertificate)
+	}
+}
+
+func (n *node) saveCertificate(ctx context.Context, c *transport.Credentials, key crypto.Signer) error {
+	domain := n.members.ActiveDomain()
+	if domain == "" {
+		return errors.New("the region is not initialized")
+	}
+	return saveCertificate(ctx, n.cfg.DataDir, n.module, domain, c, key)
+}
+
+func saveCertificate(ctx context.Context, dataDir string, module hsm.Module, domain string, c *transport.Credentials, key crypto.Signer) error {
+	f, err := region.SealNode(ctx, module, domain, c, key)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return writeDurably(filepath.Join(dataDir, certificateFile), b)
+}
+
+// loadCertificate reads what saveCertificate wrote, nil if the node has no certificate yet.
+func loadCertificate(ctx context.Context, dataDir string, module hsm.Module, id string) (*transport.Credentials, error) {
+	path := filepath.Join(dataDir, certificateFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var f region.NodeFile
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	var c *transport.Credentials
+	if err == nil {
+		c, err = region.OpenNode(ctx, module, id, &f)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the node's certificate in %s: %w", path, err)
+	}
+	return c, nil
+}
