@@ -209,6 +209,8 @@ func (n *node) readable(ctx context.Context) error {
 		select {
 		case err := <-n.failed:
 			return err // what the disk holds cannot be applied: waiting changes nothing
+		case <-n.life.Done():
+			return errStopping
 		case <-ctx.Done():
 			return fmt.Errorf("the node did not become readable: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(5 * time.Millisecond):
