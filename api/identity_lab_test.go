@@ -16,6 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
 	"github.com/trentkms/trent/api/sigv4"
 	"github.com/trentkms/trent/fsm"
 )
@@ -181,3 +184,15 @@ func (l *grantLab) raw(who *login, service string, at time.Time, target, body st
 func errOf(text string) error { return errors.New(text) }
 
 func now() time.Time { return time.Now() }
+
+// sameInvocation makes calls look like attempts of one.
+func sameInvocation(attempt string) func(*middleware.Stack) error {
+	return func(s *middleware.Stack) error {
+		return s.Finalize.Insert(middleware.FinalizeMiddlewareFunc("same", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			h := in.Request.(*smithyhttp.Request).Header
+			h.Set("Amz-Sdk-Invocation-Id", "invocation-1")
+			h.Set("Amz-Sdk-Request", attempt)
+			return next.HandleFinalize(ctx, in)
+		}), "Signing", middleware.Before)
+	}
+}

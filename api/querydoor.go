@@ -48,21 +48,22 @@ func isForm(v string) bool {
 // serveQuery answers one call of IAM or STS.
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	x := &queryExchange{exchange: exchange{srv: s, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
+	defer x.wipe()
+	err := x.readBody(w) // before the request counts as in flight, as in serve
+	x.target = ""
+	if err != nil {
+		x.fail(err)
+		x.answer(w)
+		return
+	}
 	defer s.inFlight.Add(-1)
 	if s.inFlight.Add(1) > s.maxInFlight {
 		x.fail(fault.Unavailable(errors.New("too many requests in flight")))
 		x.answer(w)
 		return
 	}
-	ctx := withDeadline(r.Context(), x.start.Add(s.timeout))
+	ctx := withDeadline(r.Context(), time.Now().Add(s.timeout))
 	defer ctx.cancel()
-	defer x.wipe()
-	if err := x.readBody(w); err != nil {
-		x.fail(err)
-		x.answer(w)
-		return
-	}
-	x.target = ""
 	x.fail(x.protect(ctx))
 	if x.op != nil && x.audits() {
 		if err := x.writeRecord(context.Background()); err != nil {
@@ -89,10 +90,7 @@ func (x *queryExchange) wipe() {
 		x.op.Wipe(x.in)
 	}
 	wipeCredentials(x.out)
-	if x.buf != nil {
-		bodyBuffers.wipe(x.buf)
-		x.buf, x.body = nil, nil
-	}
+	x.exchange.wipe()
 }
 
 // wipeCredentials overwrites the secret of new credentials.

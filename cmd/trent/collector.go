@@ -10,15 +10,18 @@ import (
 // gcHeadroom is the garbage in bytes that may gather before a collection, at least. The live memory of a node with few keys is
 // a few megabytes, and Go's default, to collect when that has doubled, would have it collect dozens of times a second under load:
 // a fifth of the processor time of a request, since every collection also shrinks the stacks that the next requests grow again.
-// A node with many keys follows the default, which this is the floor of.
+// A node with many keys follows the default, of which this is the floor.
 const gcHeadroom = 64 << 20
 
 // defaultGCPercent is Go's own: collect when the live memory has doubled.
 const defaultGCPercent = 100
 
+// minGCHeap is the live memory that Go assumes at least when it applies a percentage.
+const minGCHeap = 4 << 20
+
 // gcPacer sets the collector's target anew after each collection.
 type gcPacer struct {
-	live    []metrics.Sample
+	scanned []metrics.Sample
 	percent int // in force
 }
 
@@ -30,17 +33,22 @@ func paceCollector() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	p := &gcPacer{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}, percent: defaultGCPercent}
+	p := &gcPacer{percent: defaultGCPercent}
+	// What the collector's percentage is of.
+	for _, name := range []string{"/gc/heap/live:bytes", "/gc/scan/stack:bytes", "/gc/scan/globals:bytes"} {
+		p.scanned = append(p.scanned, metrics.Sample{Name: name})
+	}
 	p.next(nil)
 }
 
 // next sets the target, and itself as what follows the next collection.
 func (p *gcPacer) next(*gcEnd) {
-	metrics.Read(p.live)
-	want := defaultGCPercent
-	if live := p.live[0].Value.Uint64(); live < gcHeadroom {
-		want = int(gcHeadroom * defaultGCPercent / max(live, 1<<20))
+	metrics.Read(p.scanned)
+	var sum uint64
+	for _, s := range p.scanned {
+		sum += s.Value.Uint64()
 	}
+	want := max(defaultGCPercent, int(gcHeadroom*defaultGCPercent/max(sum, minGCHeap)))
 	// A change stops the world for a moment, so small ones are left out.
 	if d := want - p.percent; d > p.percent/8 || d < -p.percent/8 {
 		debug.SetGCPercent(want)
