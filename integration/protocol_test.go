@@ -347,6 +347,8 @@ func TestHangingBodies(t *testing.T) {
 				t.Errorf("a hanging request: HTTP %d %s", a.Status, a.Text())
 			}
 		})
+		// A transport whose request is cancelled waits for the body's end.
+		context.AfterFunc(ctx, func() { _ = writer.CloseWithError(context.Canceled) })
 		go func() { _, _ = writer.Write(filler) }()
 	}
 	eventually(t, "large bodies are refused", func() bool { return refused.Load() > 0 })

@@ -187,6 +187,7 @@ func (s *Server) Kill() error {
 
 // Stop ends the process as an operator would (SIGTERM). It fails if the process did not end cleanly.
 func (s *Server) Stop() error {
+	s.http.CloseIdleConnections() // a node waits some seconds for connections that are open and were never used
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
