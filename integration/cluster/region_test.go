@@ -23,6 +23,7 @@ func TestRegionOfThree(t *testing.T) {
 	r := newRegion(t)
 	t.Run("writes are read everywhere at once", r.readsEverywhere)
 	t.Run("a killed leader", r.killedLeader)
+	t.Run("rotation under traffic", r.rotation)
 	t.Run("joining while traffic runs", r.joinUnderTraffic)
 	t.Run("a wiped node", r.wipedNode)
 	t.Run("a removed node", r.removedNode)
