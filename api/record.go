@@ -40,7 +40,7 @@ func (e *edge) Record(_ *region.Call, out any) []byte {
 		mine, theirs := forBoth(r, owner)
 		b = append(append(mine, '\n'), theirs...)
 	} else {
-		b = r.AppendJSON(nil)
+		b = r.AppendJSON(make([]byte, 0, firstBuffer))
 	}
 	for _, ev := range x.call.Also {
 		b = append(append(b, '\n'), InternalRecord(x.srv.service.Region(), ev)...)
@@ -156,7 +156,7 @@ func (x *exchange) responseElements(out any) []byte {
 		}
 	case RespondOutput:
 		if out != nil {
-			return x.op.response.Append(nil, out)
+			return x.op.response.Append(make([]byte, 0, firstBuffer/2), out)
 		}
 	case RespondOutputAndKey:
 		if out != nil {
