@@ -28,7 +28,11 @@ func (b *bench) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.stop() }()
+	defer func() {
+		if s != nil { // a restart may have failed
+			_ = s.stop()
+		}
+	}()
 	q, err := b.oneKey(ctx, s)
 	if err != nil {
 		return err
