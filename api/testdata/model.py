@@ -37,4 +37,5 @@ def section(entries):
 
 operations = section((k, operation(o)) for k, o in sorted(model["operations"].items()))
 shapes = section((k, shape(s)) for k, s in sorted(model["shapes"].items()) if not s.get("exception"))
-print('{"operations": ' + operations + ',\n"shapes": ' + shapes + "}")
+print('{"botocore": ' + json.dumps(botocore.__version__) + ",")
+print('"operations": ' + operations + ',\n"shapes": ' + shapes + "}")
