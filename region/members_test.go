@@ -28,6 +28,7 @@ type memberNode struct {
 	dir     string
 	module  hsm.Module
 	wire    *transport.Server
+	opened  chan struct{} // closed once node is there: the port asks for it from the start
 	node    *cluster.Node
 	members *Members
 	saved   *NodeFile
@@ -87,13 +88,15 @@ func (l *memberLab) token(name string) hsm.Module {
 // prepare opens a node's port.
 func (l *memberLab) prepare(id string, module hsm.Module) *memberNode {
 	l.t.Helper()
-	n := &memberNode{id: id, dir: l.t.TempDir(), module: module}
+	n := &memberNode{id: id, dir: l.t.TempDir(), module: module, opened: make(chan struct{})}
 	var err error
 	if n.wire, err = transport.Listen(transport.Config{Listen: "127.0.0.1:0", Refused: func(peer string) error {
-		if n.node == nil {
+		select {
+		case <-n.opened:
+			return Refused(n.node.State(), peer)
+		default:
 			return nil
 		}
-		return Refused(n.node.State(), peer)
 	}}); err != nil {
 		l.t.Fatal(err)
 	}
@@ -123,6 +126,7 @@ func (l *memberLab) open(n *memberNode, cc cluster.Config, creds *transport.Cred
 	s := New(Config{Partition: "aws", Region: "us-east-1", Cluster: n.node, HSM: n.module, Record: func(InternalEvent) []byte { return nil }})
 	n.members = NewMembers(s, n.node, n.wire)
 	n.wire.Handle(transport.Handlers{Answer: n.node.Answer, Propose: n.node.ProposeHere, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member})
+	close(n.opened)
 	l.t.Cleanup(func() { n.node.Close() })
 }
 

@@ -49,6 +49,9 @@ func TestDeletionWhenDue(t *testing.T) {
 	if st.Key(labAccount, md.KeyID) != nil || st.Account(labAccount).KeyCount != before-1 || l.happened("DeleteKey") != 1 {
 		t.Errorf("row %v, %d keys, %d events", st.Key(labAccount, md.KeyID), st.Account(labAccount).KeyCount, l.happened("DeleteKey"))
 	}
+	if n := l.service.CachedKeys(); n != 0 {
+		t.Errorf("%d keys are still loaded in the HSM", n)
+	}
 	// The ciphertext names a key that is not there, and is told nothing about it: the edge denies a target without a key.
 	c := &Call{State: st, Caller: &Caller{Account: labAccount}}
 	r := l.service.NewResolver(c, "Decrypt", true, true)
@@ -349,4 +352,35 @@ func TestScheduleEnds(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+// TestNothingIsDestroyedAfterAJump: a clock that was set forward by more than a day destroys nothing for a day, while what has expired
+// is refused at once (design: time).
+func TestNothingIsDestroyedAfterAJump(t *testing.T) {
+	l := newClockLab(t)
+	doomed, expiring := l.createKey(), l.createKey(external)
+	material := make([]byte, 32)
+	if err := l.importMaterial(expiring.KeyID, l.parameters(expiring.KeyID), material, 2*day); err != nil {
+		t.Fatal(err)
+	}
+	l.scheduleDeletion(doomed.KeyID, 7)
+	l.jump(8 * day)
+	l.runDue()
+	l.runDue()
+	if got, err := l.describe(doomed.KeyID); err != nil || got.KeyState != shape.KeyStatePendingDeletion {
+		t.Errorf("deleted after a jump: %v, %v", got, err)
+	}
+	_, err := l.encrypt(expiring.KeyID, "x")
+	refused(t, err, "KMSInvalidStateException: "+expiring.Arn+" is pending import.")
+	if !l.node.State().Key(labAccount, expiring.KeyID).Materials[0].Present() {
+		t.Error("expired material was removed after a jump")
+	}
+	l.pass(25 * time.Hour)
+	l.runDue()
+	if _, err := l.describe(doomed.KeyID); err == nil {
+		t.Error("not deleted a day later")
+	}
+	if l.node.State().Key(labAccount, expiring.KeyID).Materials[0].Present() {
+		t.Error("expired material was not removed a day later")
+	}
 }
