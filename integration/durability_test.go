@@ -416,3 +416,47 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	do(c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: blobs[len(blobs)-1]})).ok(t)
 }
+
+// TestMaterialGoesUnderLoad: while material is deleted and imported again, whoever decrypts gets the plaintext or is told that the
+// key waits for material, and nothing else.
+func TestMaterialGoesUnderLoad(t *testing.T) {
+	t.Parallel()
+	c := trenttest.Shared(t).Client()
+	md := newKey(t, c, external)
+	in := importInput(t, c, md, randomBytes(32))
+	do(c.ImportKeyMaterial(t.Context(), in)).ok(t)
+	blob := do(c.Encrypt(t.Context(), &kms.EncryptInput{KeyId: md.KeyId, Plaintext: []byte("kept")})).ok(t).CiphertextBlob
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	var opened, refusedCalls atomic.Int64
+	for range 8 {
+		wait.Go(func() {
+			for {
+				out, err := c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: blob})
+				switch got := text(err); {
+				case err == nil && string(out.Plaintext) == "kept":
+					opened.Add(1)
+				case got == "KMSInvalidStateException: "+*md.Arn+" is pending import.":
+					refusedCalls.Add(1)
+				default:
+					t.Errorf("Decrypt: %s", got)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range 10 {
+		was := opened.Load()
+		eventually(t, "decryptions", func() bool { return opened.Load() > was+20 })
+		do(c.DeleteImportedKeyMaterial(t.Context(), &kms.DeleteImportedKeyMaterialInput{KeyId: md.KeyId})).ok(t)
+		was = refusedCalls.Load()
+		eventually(t, "refusals", func() bool { return refusedCalls.Load() > was+20 })
+		do(c.ImportKeyMaterial(t.Context(), in)).ok(t)
+	}
+	close(stop)
+	wait.Wait()
+}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
 	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/integration/trenttest"
 	"github.com/trentkms/trent/region/fault"
@@ -147,5 +149,45 @@ func TestUnsupportedOperations(t *testing.T) {
 	s := trenttest.Shared(t)
 	for _, op := range api.Unsupported() {
 		refuse(t, s, []row{{op, `{}`, fmt.Sprintf("UnsupportedOperationException: %s is not supported in this Region.", op)}})
+	}
+}
+
+// identified are the calls by which a key of a usage can be named in every way; the answer names it by its ARN.
+var identified = map[string][]string{
+	"symmetric": {"Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"},
+	"sign":      {"Sign", "GetPublicKey"},
+	"mac":       {"GenerateMac"},
+	"agree":     {"DeriveSharedSecret"},
+}
+
+// TestEveryIdentifier: key id, key ARN, alias name and alias ARN name the same key (spec 01 KID-03, KID-07).
+func TestEveryIdentifier(t *testing.T) {
+	t.Parallel()
+	s := trenttest.Shared(t)
+	c := s.Client()
+	peer := newKey(t, c, usages["agree"])
+	public := b64(do(c.GetPublicKey(t.Context(), &kms.GetPublicKeyInput{KeyId: peer.KeyId})).ok(t).PublicKey)
+	var named []string
+	for usage, ops := range identified {
+		md := newKey(t, c, usages[usage])
+		for how, id := range identifiers(t, c, md) {
+			for _, op := range append([]string{"DescribeKey"}, ops...) {
+				body, ok := stateCalls[op]
+				if !ok {
+					body = `{"KeyId":"{id}"}`
+				}
+				body = strings.NewReplacer("{id}", id, "{peer}", public).Replace(body)
+				a := do(s.Call(t.Context(), op, body)).ok(t)
+				if a.Status != 200 || !strings.Contains(string(a.Body), `"`+*md.Arn+`"`) {
+					t.Errorf("%s by %s: %s %s", op, how, a.Text(), a.Body)
+				}
+				named = append(named, op)
+			}
+		}
+	}
+	for _, op := range byAlias {
+		if !slices.Contains(named, op) && !slices.Contains([]string{"Decrypt", "ReEncrypt", "Verify", "VerifyMac"}, op) {
+			t.Errorf("%s is not tested", op)
+		}
 	}
 }

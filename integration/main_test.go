@@ -68,6 +68,7 @@ var undue = map[string]string{
 	"RetireGrant KMSInvalidStateException":               "works in every state",
 	"RevokeGrant KMSInvalidStateException":               "works in every state",
 	"ListRetirableGrants NotFoundException":              "a principal that does not exist has no grants",
+	"TagResource LimitExceededException":                 "too many tags are a TagException",
 	"GenerateRandom UnsupportedOperationException":       "external key stores only",
 }
 
