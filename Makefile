@@ -27,14 +27,14 @@ tools: ## install what the tests need (SoftHSM2, HAProxy, the AWS CLI)
 test: tools build unit race integration ## run all tests
 
 unit:
-	$(GO) test -timeout 10m $$($(GO) list $(PACKAGES) | grep -v /integration)
+	$(GO) test -timeout 20m $$($(GO) list $(PACKAGES) | grep -v /integration)
 
 # The packages with concurrency of their own, under the race detector.
 race:
-	$(GO) test -race -short -timeout 10m ./api ./api/audit ./api/sigv4 ./cluster/... ./cmd/... ./hsm ./hsm/soft ./region
+	$(GO) test -race -short -timeout 20m ./api ./api/audit ./api/sigv4 ./cluster/... ./cmd/... ./hsm ./hsm/soft ./region
 
 integration:
-	$(GO) test -count=1 -timeout 10m ./integration/...
+	$(GO) test -count=1 -timeout 20m ./integration/...
 
 check: fmt vet staticcheck ## format, vet and staticcheck
 
