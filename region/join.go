@@ -32,8 +32,12 @@ type tokenGiven struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// NewToken makes a token by which one node can join within life, and the time at which it expires.
+// NewToken makes a token by which one node can join within life, and the time at which it expires. It waits until this node, by
+// way of which the new one will most likely join, has its certificate.
 func (m *Members) NewToken(ctx context.Context, life time.Duration) (token string, expires time.Time, err error) {
+	if err := m.awaitCertificate(ctx); err != nil {
+		return "", time.Time{}, err
+	}
 	var given tokenGiven
 	err = m.atLeader(ctx, methodToken, tokenWish{life}, &given)
 	return given.Token, given.ExpiresAt, err
@@ -368,6 +372,22 @@ func (m *Members) keepCertificate(ctx context.Context, save func(context.Context
 	}
 	m.wire.SetCredentials(c)
 	m.log.Info("membership: certificate issued", "until", c.Leaf().NotAfter)
+	return nil
+}
+
+// awaitCertificate waits until others can connect to this node. The first node of a region gets its certificate shortly after
+// it begins to serve.
+func (m *Members) awaitCertificate(ctx context.Context) error {
+	limit := time.After(10 * time.Second)
+	for m.wire.Credentials() == nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-limit:
+			return errors.New("this node has no certificate of the region yet: try again, and see its log for the reason")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return nil
 }
 
