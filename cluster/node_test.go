@@ -257,8 +257,9 @@ func TestStorageFailureIsFatal(t *testing.T) {
 			cfg.WrapStorage = func(s Storage) Storage { faulty = &faultyStorage{Storage: s}; return faulty }
 			n := openNode(t, cfg)
 			mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-			ended := make(chan struct{})
-			n.WhileLeader("test", func(ctx context.Context, _ uint64) { <-ctx.Done(); close(ended) })
+			began, ended := make(chan struct{}), make(chan struct{})
+			n.WhileLeader("test", func(ctx context.Context, _ uint64) { close(began); <-ctx.Done(); close(ended) })
+			<-began // work that has not begun when the leadership is lost never runs
 
 			eio := errors.New("input/output error")
 			if done {
