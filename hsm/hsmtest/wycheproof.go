@@ -1,10 +1,12 @@
 package hsmtest
 
 import (
+	"crypto/fips140"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"testing"
 
 	"github.com/c2sp/wycheproof"
 
@@ -57,6 +59,9 @@ func (s *suite) vectors(file string) vectors {
 
 // testWycheproof runs the vectors that have secrets in them through forged keys.
 func testWycheproof(s *suite) {
+	if testing.Short() && !fips140.Enabled() {
+		s.Skip("known answers, which a short run (under the race detector) has nothing to add to")
+	}
 	id := s.newDomain()
 	d := s.domainKeys(id)
 	for file, t := range map[string]hsm.KeyType{"ecdh_secp256r1_test.json": hsm.P256, "ecdh_secp384r1_test.json": hsm.P384, "ecdh_secp521r1_test.json": hsm.P521} {

@@ -17,6 +17,9 @@ func TestFIPSModes(t *testing.T) {
 	if fips140.Enabled() {
 		t.Skip("this process is in a FIPS mode itself")
 	}
+	if testing.Short() {
+		t.Skip("two more runs of the suite")
+	}
 	for mode, tests := range map[string]string{
 		"on":   "TestConformanceFIPS|TestTokenSurvives",
 		"only": "TestConformanceFIPS|TestTokenSurvives|TestWrongPIN|TestPool.*|TestWycheproofVerify",
