@@ -121,6 +121,27 @@ func (c *clocks) off(cfg raft.Configuration, self raft.ServerID, atLeast int64) 
 	return time.Duration(own-c.now(cfg, self, atLeast)) * time.Millisecond, true
 }
 
+// askClocks asks the voters that have not been heard of for PingInterval what their clock says. A read round ends with the
+// answers of a majority and drops the others: without a question of its own the voter that is always the last would
+// count as silent, and region time would be the slower clock of two instead of the median.
+func (n *Node) askClocks() {
+	_, cfg := n.fsm.State().Config()
+	for _, v := range raftVoters(cfg) {
+		if v.ID == n.server || time.Since(n.clocks.heard(v.ID)) < n.cfg.PingInterval {
+			continue
+		}
+		if _, asking := n.asking.LoadOrStore(v.ID, true); asking {
+			continue
+		}
+		n.background(func() {
+			defer n.asking.Delete(v.ID)
+			if a, err := n.question(n.alive, v); err == nil {
+				n.clocks.hear(v.ID, a.Clock)
+			}
+		})
+	}
+}
+
 // soleVoter reports whether self is the only voter of cfg.
 func soleVoter(cfg raft.Configuration, self raft.ServerID) bool {
 	sole := false

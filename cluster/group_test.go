@@ -201,7 +201,12 @@ func TestRegionTimeOfAGroup(t *testing.T) {
 		cfg.PingInterval = 200 * time.Millisecond
 	}, func(t *testing.T, c *sim) {
 		c.awaitLeader("")
-		time.Sleep(time.Second)
+		c.net.mu.Lock()
+		for _, id := range []string{"n0", "n1"} { // so that n2 is never among the first majority to answer a round
+			c.net.slow[[2]string{"n2", id}] = 20 * time.Millisecond
+		}
+		c.net.mu.Unlock()
+		time.Sleep(clockFresh + time.Second)
 		for _, id := range c.ids {
 			n := c.net.nodes[id].up()
 			if d := time.Until(n.Now()); d < 4900*time.Millisecond || d > 5100*time.Millisecond {

@@ -201,6 +201,7 @@ func (n *Node) upkeep() {
 			disk = time.Now()
 			n.watchVolume()
 		}
+		n.askClocks()
 		select {
 		case <-tick.C:
 		case <-n.alive.Done():

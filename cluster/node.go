@@ -28,6 +28,7 @@ type Node struct {
 	life   *lifeline
 	volume *volume
 	clocks *clocks
+	asking sync.Map // ids of the voters that are being asked for their clock
 	gates  *gates
 
 	reader  *reader
