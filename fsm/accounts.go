@@ -49,8 +49,8 @@ func applyPutAccessKey(t *tx, c *PutAccessKey) outcome {
 	if t.account(access.Account) == nil {
 		return conflict("the account does not exist")
 	}
-	if t.domainKey(access.Domain) == nil {
-		return conflict("the domain key version does not exist")
+	if !t.wraps(access.Domain) {
+		return conflict(noDomain)
 	}
 	old := t.accessKey(access.ID)
 	if old != nil && (old.Account != access.Account || old.Principal != access.Principal) {

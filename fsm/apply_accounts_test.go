@@ -61,7 +61,7 @@ func TestApplyAccounts(t *testing.T) {
 			}},
 		{name: "id of another account", setup: []Body{access("AKIA2", account2)}, body: access("AKIA2", account1), code: Stale, detail: "the access key id is taken"},
 		{name: "unknown account", body: access("AKIA2", "777788889999"), code: Conflict, detail: "the account does not exist"},
-		{name: "unknown domain key", body: changed(access("AKIA2", account2), func(c *PutAccessKey) { c.AccessKey.Domain = 2 }), code: Conflict, detail: "the domain key version does not exist"},
+		{name: "unknown domain key", body: changed(access("AKIA2", account2), func(c *PutAccessKey) { c.AccessKey.Domain = 2 }), code: Conflict, detail: noDomain},
 		{name: "removes", body: &DeleteAccessKey{"AKIAROOT"}, after: func(t *testing.T, l *lab) {
 			eq(t, "access key", l.state().AccessKey("AKIAROOT"), nil)
 			eq(t, "events", l.events, []Event{{EventAccessKeyChanged, l.index, account1, "AKIAROOT", nil}})

@@ -33,7 +33,7 @@ func TestApplyCreateKey(t *testing.T) {
 		{name: "quota of tags", setup: []Body{quotas(func(q *Quotas) { q.TagsPerKey = 1 })},
 			body: changed(newKey(account1, 1), func(c *CreateKey) { c.Key.Tags = []Tag{{"a", ""}, {"b", ""}} }), code: Stale, detail: "tags are over the quota"},
 		{name: "quota of policy bytes", body: changed(newKey(account1, 1), func(c *CreateKey) { c.Key.Policy = strings.Repeat("x", 32_769) }), code: Stale, detail: "the key policy is over the quota"},
-		{name: "unknown domain key", body: changed(newKey(account1, 1), func(c *CreateKey) { c.Key.Materials[0].Domain = 2 }), code: Conflict, detail: "the domain key version does not exist"},
+		{name: "unknown domain key", body: changed(newKey(account1, 1), func(c *CreateKey) { c.Key.Materials[0].Domain = 2 }), code: Conflict, detail: noDomain},
 	})
 }
 

@@ -57,7 +57,7 @@ func TestApplyRotation(t *testing.T) {
 		{name: "pending deletion", setup: with(schedule(1, due)), body: rotate(1, 2, RotationOnDemand, 0), code: Stale, detail: pending},
 		{name: "pending import", setup: append(slices.Clone(twoMaterials), &DeleteMaterial{ref1(1), materialID(1)}), body: swap, code: Stale, detail: notImported},
 		{name: "material known", setup: key, body: rotate(1, 1, RotationOnDemand, 0), code: Conflict, detail: "the material is already the key's"},
-		{name: "unknown domain key", setup: key, body: changed(rotate(1, 2, RotationOnDemand, 0), func(c *RotateKey) { c.Material.Domain = 2 }), code: Conflict, detail: "the domain key version does not exist"},
+		{name: "unknown domain key", setup: key, body: changed(rotate(1, 2, RotationOnDemand, 0), func(c *RotateKey) { c.Material.Domain = 2 }), code: Conflict, detail: noDomain},
 		{name: "nothing pending", setup: key, body: swap, code: Conflict, detail: "the material is not pending rotation"},
 		{name: "absent", body: swap, code: Conflict, detail: absent},
 	})
@@ -106,7 +106,7 @@ func TestApplyImport(t *testing.T) {
 		{name: "a third", setup: two, body: imported(ref1(1), 3, MaterialPendingRotation, true), code: Stale, detail: "another material is pending rotation"},
 		{name: "pending deletion", setup: append(slices.Clone(empty), schedule(1, now0+7*day)), body: imported(ref1(1), 1, MaterialCurrent, true), code: Stale, detail: pending},
 		{name: "generated key", setup: []Body{newKey(account1, 1)}, body: imported(ref1(1), 1, MaterialCurrent, false), code: Conflict, detail: "the key's origin is not EXTERNAL"},
-		{name: "unknown domain key", setup: empty, body: changed(imported(ref1(1), 1, MaterialCurrent, true), func(c *ImportMaterial) { c.Material.Domain = 2 }), code: Conflict, detail: "the domain key version does not exist"},
+		{name: "unknown domain key", setup: empty, body: changed(imported(ref1(1), 1, MaterialCurrent, true), func(c *ImportMaterial) { c.Material.Domain = 2 }), code: Conflict, detail: noDomain},
 		{name: "absent", body: imported(ref1(1), 1, MaterialCurrent, true), code: Conflict, detail: absent},
 	})
 }
@@ -176,7 +176,7 @@ func TestApplyRewrap(t *testing.T) {
 			}
 		}},
 		{name: "done already", setup: append(slices.Clone(key), rewrap), body: rewrap, code: Conflict, detail: "the material is gone or wrapped under another version"},
-		{name: "unknown version", setup: key[:1], body: rewrap, code: Conflict, detail: "the domain key version does not exist"},
+		{name: "unknown version", setup: key[:1], body: rewrap, code: Conflict, detail: noDomain},
 		{name: "unknown material", setup: key, body: changed(&RewrapMaterial{ref1(1), materialID(9), 1, 2, []byte("b")}, func(*RewrapMaterial) {}), code: Conflict, detail: "the key has no such material"},
 		{name: "absent", body: rewrap, code: Conflict, detail: absent},
 	})

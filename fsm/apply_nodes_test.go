@@ -132,11 +132,15 @@ func TestAuthority(t *testing.T) {
 	}
 	c := a(3)
 	c.Authority.Domain = 9
-	l.refused(c, now0, Conflict, "the domain key version does not exist")
+	l.refused(c, now0, Conflict, noDomain)
 }
 
 func TestFeatureLevelIsThatOfTheOldestNode(t *testing.T) {
 	l := newRegion(t)
+	l.configure(1)
+	if l.state().FeatureLevel() != MaxLevel() {
+		t.Error("a node that is alone")
+	}
 	l.configure(1, 2)
 	if l.state().FeatureLevel() != LevelInitial {
 		t.Error("without nodes")

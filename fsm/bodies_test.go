@@ -24,6 +24,9 @@ func goldenCommands() []Command {
 	pending.State = MaterialPendingRotation
 	digest := bytes.Repeat([]byte{0xd4}, 32)
 	node := Node{ID: "node-1", Address: "host:1", Transport: []byte{0x13}, Mechanism: 2, FeatureLevel: 1, JoinedAt: 1020, Version: 18}
+	domain4 := domain
+	domain4.Version, domain4.ID, domain4.Active = 4, "domain-4", false
+	recovery := RecoveryKey{"recovery-1", []byte{0x14}, 4, 1023}
 	bodies := []Body{
 		&TermStart{"node-1"},
 		&InitRegion{Region{"cluster-1", "us-east-1", "aws", 1010, &material, 1012}, quotas, account, access, domain},
@@ -39,6 +42,13 @@ func goldenCommands() []Command {
 		&PutNode{node},
 		&WrapDomainKey{3, WrappedDomain{"node-1", []byte{0xe1}}},
 		&ForgetNode{"node-1"},
+		&BeginRotation{domain4, true, 1021, &recovery},
+		&AdvanceRotation{4, RotationRewrapping},
+		&Rewrap{4, []RewrapItem{{RewrapKeyMaterial, "111122223333", "key-1", []byte{0xa1}, 1022, 3, []byte{0xb5}}}},
+		&ConfirmDestroyed{"node-1"},
+		&PutRecoveryKey{recovery, []WrappedVersion{{3, []byte{0xe3}}}},
+		&RemoveRecoveryKey{"recovery-1"},
+		&OperatorEvent{"RecoverRegion"},
 		&CreateKey{key},
 		&SetDescription{ref, "new"},
 		&SetEnabled{ref, true},
@@ -96,6 +106,7 @@ func goldenCommands() []Command {
 var unset = map[string]bool{
 	"PutJoinToken.Token.Node":         true,
 	"PutJoinToken.Token.Key":          true,
+	"BeginRotation.DomainKey.Active":  true,
 	"CreateKey.Key.DeletionAt":        true,
 	"CreateKey.Key.PendingWindowDays": true,
 	"CreateKey.Key.OnDemandRotations": true,

@@ -90,7 +90,7 @@ func (c chance) createKey() Body {
 // body draws a body of any kind. Kinds that make things are drawn more often.
 func (c chance) body() Body {
 	ref, k := c.existing()
-	switch kind := c.Intn(78); kind {
+	switch kind := c.Intn(84); kind {
 	case 0:
 		return &TermStart{fmt.Sprint("node-", c.Intn(4))}
 	case 1:
@@ -172,6 +172,8 @@ func (c chance) body() Body {
 		return &DeleteGrant{ref, c.grantOf(ref), GrantEnd(c.Intn(2) + 1)}
 	case 72, 73, 74, 75:
 		return c.nodeBody()
+	case 78, 79, 80, 81, 82, 83:
+		return c.rotationBody()
 	case 48:
 		for r := range c.s.Remains() {
 			ref = KeyRef{r.Account, r.KeyID}

@@ -221,11 +221,15 @@ func TestCommandTable(t *testing.T) {
 		t.Errorf("a duplicate kind is accepted: %v", err)
 	}
 	for _, c := range goldenCommands() {
-		if Level(c.Body.Kind()) != LevelInitial {
+		want := LevelInitial
+		if c.Body.Kind() >= KindBeginRotation {
+			want = LevelDomainRotation
+		}
+		if Level(c.Body.Kind()) != want {
 			t.Errorf("level of %v is %d", c.Body.Kind(), Level(c.Body.Kind()))
 		}
 	}
-	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelInitial {
+	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelDomainRotation {
 		t.Error("an unknown kind has a level, or the highest level is wrong")
 	}
 	if KindCreateKey.String() != "CreateKey" || Kind(999).String() != "kind 999" {

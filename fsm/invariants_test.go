@@ -25,6 +25,7 @@ func checkInvariants(t *testing.T, s *State) {
 	if active != 1 {
 		t.Errorf("%d active domain key versions", active)
 	}
+	checkDomains(t, s)
 	var all []*Key
 	for account := range s.Accounts("") {
 		customer := 0

@@ -56,8 +56,8 @@ func applyCreateKey(t *tx, c *CreateKey) outcome {
 		t.countKeys(account, 1)
 	}
 	for i := range k.Materials {
-		if m := &k.Materials[i]; m.Present() && t.domainKey(m.Domain) == nil {
-			return conflict("the domain key version does not exist")
+		if m := &k.Materials[i]; m.Present() && !t.wraps(m.Domain) {
+			return conflict(noDomain)
 		}
 	}
 	slices.SortFunc(k.Tags, func(a, b Tag) int { return cmp.Compare(a.Key, b.Key) })
@@ -174,6 +174,12 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 	case t.held():
 		return conflict("region time has jumped; nothing is destroyed for a day")
 	}
+	t.removeKey(k)
+	return done()
+}
+
+// removeKey stages the end of a key and of what belongs to it.
+func (t *tx) removeKey(k *Key) {
 	for a := range t.aliasesOf(k.Account, k.ID, "") {
 		t.remove(tableAliases, a)
 	}
@@ -191,7 +197,6 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 		}
 	}
 	t.event(EventKeyDeleted, k.Account, k.ID, nil)
-	return done()
 }
 
 func (c *PutKeyPolicy) check() error {

@@ -60,8 +60,8 @@ func applyImportMaterial(t *tx, c *ImportMaterial) outcome {
 		return out
 	case k.Origin != originExternal:
 		return conflict("the key's origin is not EXTERNAL")
-	case t.domainKey(c.Material.Domain) == nil:
-		return conflict("the domain key version does not exist")
+	case !t.wraps(c.Material.Domain):
+		return conflict(noDomain)
 	}
 	incomplete := k.pendingImport()
 	k.Materials = slices.Clone(k.Materials)
@@ -208,8 +208,8 @@ func applyRewrapMaterial(t *tx, c *RewrapMaterial) outcome {
 	switch {
 	case !m.Present() || m.Domain != c.From:
 		return conflict("the material is gone or wrapped under another version")
-	case t.domainKey(c.Domain) == nil:
-		return conflict("the domain key version does not exist")
+	case !t.wraps(c.Domain):
+		return conflict(noDomain)
 	}
 	m.Domain, m.Blob = c.Domain, c.Blob
 	t.putKey(k)

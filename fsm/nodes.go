@@ -167,14 +167,17 @@ func (s *State) Removed(id string) bool { return s.removedNode(id) != nil }
 // JoinToken returns the token with a digest, nil if there is none.
 func (s *State) JoinToken(digest []byte) *JoinToken { return s.joinToken(digest) }
 
-// FeatureLevel is the highest level that all nodes of the region announce: no command above it may be proposed. It is
-// LevelInitial while no node has announced any.
+// FeatureLevel is the highest level that all nodes of the region announce: no command above it may be proposed. A node that is
+// alone announces nothing: then it is this version's own. It is LevelInitial while no node of several has announced any.
 func (s *State) FeatureLevel() int {
 	level := 0
 	for n := range s.Nodes() {
 		if level == 0 || n.FeatureLevel < level {
 			level = n.FeatureLevel
 		}
+	}
+	if level == 0 && len(s.cfg.Servers) == 1 {
+		return MaxLevel()
 	}
 	return max(level, LevelInitial)
 }
@@ -225,8 +228,8 @@ func applyPutAuthority(t *tx, c *PutAuthority) outcome {
 	if last := t.authority(); last != nil && last.Version >= c.Authority.Version {
 		return stale("the version of the certificate authority is not above all others")
 	}
-	if t.domainKey(c.Authority.Domain) == nil {
-		return conflict("the domain key version does not exist")
+	if !t.wraps(c.Authority.Domain) {
+		return conflict(noDomain)
 	}
 	t.put(tableAuthorities, &c.Authority)
 	return done()
@@ -335,6 +338,9 @@ func applyForgetNode(t *tx, c *ForgetNode) outcome {
 	for _, d := range t.wrappedFor(c.ID) {
 		t.put(tableDomainKeys, d)
 	}
+	if r := t.rotation(); r != nil && len(r.Pending) > 0 {
+		t.put(tableRotations, withoutPending(r, c.ID))
+	}
 	return done()
 }
 
@@ -376,6 +382,9 @@ func (d *draft) forgetNode(id string, index uint64) error {
 		if err := d.txn.Insert(tableDomainKeys, key); err != nil {
 			return err
 		}
+	}
+	if r := d.rotation(); r != nil && len(r.Pending) > 0 {
+		return d.txn.Insert(tableRotations, withoutPending(r, id))
 	}
 	return nil
 }

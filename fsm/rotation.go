@@ -128,8 +128,8 @@ func (t *tx) nextMaterial(k *Key, c *RotateKey) (int, outcome) {
 		return -1, conflict("the material is already the key's")
 	case len(k.Materials) >= MaxMaterials:
 		return -1, stale("the key has all the materials that it can have")
-	case t.domainKey(c.Material.Domain) == nil:
-		return -1, conflict("the domain key version does not exist")
+	case !t.wraps(c.Material.Domain):
+		return -1, conflict(noDomain)
 	}
 	t.addMaterial(k, &c.Material)
 	return len(k.Materials) - 1, done()

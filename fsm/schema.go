@@ -62,6 +62,8 @@ func schema() *memdb.DBSchema {
 		tableNodes:        table1(tableNodes, index(indexID, (*Node).primary)),
 		tableRemovedNodes: table1(tableRemovedNodes, index(indexID, (*RemovedNode).primary)),
 		tableJoinTokens:   table1(tableJoinTokens, index(indexID, (*JoinToken).primary)),
+		tableRotations:    table1(tableRotations, index(indexID, (*DomainRotation).primary)),
+		tableRecoveryKeys: table1(tableRecoveryKeys, index(indexID, (*RecoveryKey).primary)),
 	}}
 }
 

@@ -17,13 +17,21 @@ type section struct {
 	rows func(s *State, yield func(row any) bool)
 	// restore takes one row and returns its primary key, nil if the order of the rows is their own.
 	restore func(l *loader, data []byte) ([]byte, error)
+	// later tells that earlier versions do not know the section: it is left out while it has no rows, which commands of a
+	// higher feature level bring, so that such versions read the snapshots of this one and come to the same digest.
+	later bool
+}
+
+func later(s section) section {
+	s.later = true
+	return s
 }
 
 // sections is the order of the stream. Numbers are never reused; a new one comes at the end. Keys come before what
 // shares their strings.
 func sections() []section {
 	return []section{
-		{1, "region", regionRows, restoreRegion},
+		{number: 1, name: "region", rows: regionRows, restore: restoreRegion},
 		tableSection(2, tableAccounts, (*Account).primary, nil),
 		tableSection(3, tableAccessKeys, (*AccessKey).primary, nil),
 		tableSection(4, tableDomainKeys, (*DomainKey).primary, nil),
@@ -31,7 +39,7 @@ func sections() []section {
 		tableSection(6, tableAliases, (*Alias).primary, (*loader).takeAlias),
 		tableSection(7, tableKeyUses, (*KeyUse).primary, (*loader).takeUse),
 		tableSection(8, tableAuditHeads, (*AuditHead).primary, nil),
-		{9, "remembered", rememberedRows, restoreRemembered},
+		{number: 9, name: "remembered", rows: rememberedRows, restore: restoreRemembered},
 		tableSection(10, tableGrants, (*Grant).primary, (*loader).takeGrant),
 		tableSection(11, tableRemains, (*Remains).primary, nil),
 		tableSection(12, tableIdentities, (*Identity).primary, (*loader).takeIdentity),
@@ -40,6 +48,8 @@ func sections() []section {
 		tableSection(31, tableNodes, (*Node).primary, nil),
 		tableSection(32, tableRemovedNodes, (*RemovedNode).primary, nil),
 		tableSection(33, tableJoinTokens, (*JoinToken).primary, nil),
+		later(tableSection(40, tableRotations, (*DomainRotation).primary, nil)),
+		later(tableSection(41, tableRecoveryKeys, (*RecoveryKey).primary, nil)),
 	}
 }
 

@@ -82,14 +82,20 @@ func writeSections(w io.Writer, s *State) error {
 	header := headerOf(s)
 	sw.item(&header)
 	for _, section := range sections() {
-		sw.bytes([]byte{section.number})
 		rows := uint64(0)
+		if !section.later {
+			sw.bytes([]byte{section.number})
+		}
 		section.rows(s, func(row any) bool {
-			rows++
+			if rows++; section.later && rows == 1 {
+				sw.bytes([]byte{section.number})
+			}
 			sw.item(row)
 			return sw.err == nil
 		})
-		sw.bytes(binary.BigEndian.AppendUint64(make([]byte, 4, 12), rows))
+		if rows > 0 || !section.later {
+			sw.bytes(binary.BigEndian.AppendUint64(make([]byte, 4, 12), rows))
+		}
 	}
 	sw.bytes([]byte{endOfSections})
 	return sw.flush()

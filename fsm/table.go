@@ -74,6 +74,9 @@ func command[T any, P body[T]](apply func(*tx, P) outcome, options ...func(*comm
 func forgotten(r *commandRow) { r.remember = false }
 func initial(r *commandRow)   { r.initial = true }
 
+// since names the feature level that introduced the kind.
+func since(level int) func(*commandRow) { return func(r *commandRow) { r.level = level } }
+
 // commandRows is the table of commands.
 func commandRows() []commandRow {
 	return []commandRow{
@@ -91,6 +94,13 @@ func commandRows() []commandRow {
 		command(applyPutNode, forgotten),
 		command(applyWrapDomainKey, forgotten),
 		command(applyForgetNode, forgotten),
+		command(applyBeginRotation, forgotten, since(LevelDomainRotation)),
+		command(applyAdvanceRotation, forgotten, since(LevelDomainRotation)),
+		command(applyRewrap, forgotten, since(LevelDomainRotation)),
+		command(applyConfirmDestroyed, forgotten, since(LevelDomainRotation)),
+		command(applyPutRecoveryKey, forgotten, since(LevelDomainRotation)),
+		command(applyRemoveRecoveryKey, forgotten, since(LevelDomainRotation)),
+		command(applyOperatorEvent, forgotten, since(LevelDomainRotation)),
 		command(applyCreateKey),
 		command(applySetDescription),
 		command(applySetEnabled),
