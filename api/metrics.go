@@ -5,12 +5,18 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/trentkms/trent/api/throttle"
 )
 
 // Metrics are the edge's collectors. Counters of an operation are found without a look-up by label text on the hot path.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
+	// quota and limits show the use of request quotas (spec 02 MET-14); refused counts requests for which their account had no place.
+	quota   *prometheus.CounterVec
+	limits  *prometheus.GaugeVec
+	refused *prometheus.CounterVec
 	// success holds the two collectors of a success for each operation, since nearly every request is one.
 	success map[string]successMetrics
 }
@@ -30,6 +36,15 @@ func NewMetrics() *Metrics {
 			Name: "trent_request_duration_seconds", Help: "Time from the request's headers to its answer.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18),
 		}, []string{"operation"}),
+		quota: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trent_quota_requests_total", Help: "Requests counted against a request quota, by account, quota and outcome (granted, throttled).",
+		}, []string{"account", "quota", "outcome"}),
+		limits: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "trent_quota_limit", Help: "Request quotas in use, in requests per second for the whole region.",
+		}, []string{"account", "quota"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trent_inflight_refused_total", Help: "Requests answered 503 because their account had its part of the requests in flight.",
+		}, []string{"account"}),
 		success: make(map[string]successMetrics),
 	}
 	for _, op := range Operations() {
@@ -39,7 +54,21 @@ func NewMetrics() *Metrics {
 }
 
 // Register adds the collectors to a registry.
-func (m *Metrics) Register(r prometheus.Registerer) { r.MustRegister(m.requests, m.latency) }
+func (m *Metrics) Register(r prometheus.Registerer) {
+	r.MustRegister(m.requests, m.latency, m.quota, m.limits, m.refused)
+}
+
+func (m *Metrics) crowded(account string) { m.refused.WithLabelValues(account).Inc() }
+
+// counted counts a request against a quota.
+func (m *Metrics) counted(account, quota string, limit throttle.Limit, granted bool) {
+	outcome := "granted"
+	if !granted {
+		outcome = "throttled"
+	}
+	m.quota.WithLabelValues(account, quota, outcome).Inc()
+	m.limits.WithLabelValues(account, quota).Set(limit.Rate())
+}
 
 func (m *Metrics) count(operation, code string, took time.Duration) {
 	if s, ok := m.success[operation]; ok && code == "OK" {

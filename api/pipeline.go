@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trentkms/trent/api/sigv4"
@@ -39,7 +40,12 @@ type exchange struct {
 	call    region.Call
 	out     any
 	fault   *fault.Error
-	held    bool // the gates of the first target are held
+	held    bool          // the gates of the first target are held
+	waits   bool          // counts among those that wait to be authenticated
+	place   *atomic.Int64 // the account's requests in flight, this one among them; nil before it is admitted
+	charged bool          // against the quotas of its keys
+	// unrecorded refusals are left out of the audit log (spec 03 AUD-06, AUD-10); the operator's log and the metrics have them.
+	unrecorded bool
 
 	room room
 }
@@ -120,6 +126,9 @@ func (x *exchange) attempt(ctx context.Context) error {
 	if x.call.EventID == "" {
 		x.call.EventID = newID()
 	}
+	if err := x.admit(ctx); err != nil {
+		return err
+	}
 	switch {
 	case x.op == nil:
 		return fault.New(fault.UnsupportedOperationException, "%s is not supported in this Region.", x.target)
@@ -158,6 +167,9 @@ func (x *exchange) decideAndDo(ctx context.Context) (err error) {
 			return err
 		}
 		c.Decisions = append(c.Decisions, d)
+	}
+	if err := x.charge(ctx); err != nil {
+		return err
 	}
 	if err := x.checkKeys(); err != nil {
 		return err

@@ -49,6 +49,7 @@ func isForm(v string) bool {
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 	x := &queryExchange{exchange: exchange{srv: s, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
 	defer x.wipe()
+	defer x.leave()
 	err := x.readBody(w) // before the request counts as in flight, as in serve
 	x.target = ""
 	if err != nil {
@@ -56,8 +57,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
 		x.answer(w)
 		return
 	}
-	defer s.inFlight.Add(-1)
-	if s.inFlight.Add(1) > s.maxInFlight {
+	if !x.arrive() {
 		x.fail(fault.Unavailable(errors.New("too many requests in flight")))
 		x.answer(w)
 		return
@@ -181,6 +181,9 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 	x.call.Caller = caller
 	if x.call.EventID == "" {
 		x.call.EventID = newID()
+	}
+	if err := x.admit(ctx); err != nil {
+		return err
 	}
 	switch {
 	case x.query != nil:
@@ -307,7 +310,7 @@ func (x *queryExchange) end(status int) {
 		return
 	}
 	level := slog.LevelDebug
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && !x.unrecorded {
 		level = slog.LevelError
 	}
 	x.srv.log.Log(context.Background(), level, "request failed", "operation", name, "requestID", x.id, "code", code, "fault", x.fault)

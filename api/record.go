@@ -49,8 +49,8 @@ func (e *edge) Record(_ *region.Call, out any) []byte {
 }
 
 // audits tells whether the edge writes a record: not for requests without an identified caller (spec 03 AUD-09), and not for
-// changes, which every node that applies them records.
-func (x *exchange) audits() bool { return x.call.Caller != nil && !x.call.Proposed() }
+// changes, which every node that applies them records, nor for refusals that are left out.
+func (x *exchange) audits() bool { return x.call.Caller != nil && !x.call.Proposed() && !x.unrecorded }
 
 // writeRecord writes the record of a read, a cryptographic operation, a refusal or a repeat.
 func (x *exchange) writeRecord(ctx context.Context) error {

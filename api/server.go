@@ -17,6 +17,7 @@ import (
 	"github.com/trentkms/trent/api/iam"
 	"github.com/trentkms/trent/api/query"
 	"github.com/trentkms/trent/api/sts"
+	"github.com/trentkms/trent/api/throttle"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
@@ -40,10 +41,14 @@ type Config struct {
 	Audit   AuditLog
 	Logger  *slog.Logger
 	Metrics *Metrics
-	// MaxInFlight bounds the requests worked on at one time; more are answered 503 at once. 1,024 if 0.
+	// MaxInFlight bounds the requests worked on at one time, those that wait to be authenticated apart; more are answered 503 at
+	// once. Each account's part of it is bounded too. 1,024 if 0.
 	MaxInFlight int
 	// Timeout bounds the work on one request. 30 s if 0.
 	Timeout time.Duration
+	// Quotas are the request quotas, nil for none; Lessor leases their tokens from the region's leader and is needed with them.
+	Quotas *Quotas
+	Lessor throttle.Lessor
 }
 
 // Server answers the KMS API. It is safe for concurrent use.
@@ -59,9 +64,13 @@ type Server struct {
 	doors       []*query.API
 	authn       *authenticator
 	authz       *authorizer
-	inFlight    atomic.Int64
+	waiting     atomic.Int64 // requests before authentication
 	bodyMemory  atomic.Int64 // bytes
 	maxInFlight int64
+	admission   *admission
+	quotas      *Quotas
+	meter       *throttle.Meter // nil without quotas
+	throttled   throttle.Sampler
 	timeout     time.Duration
 }
 
@@ -84,7 +93,10 @@ func NewServer(cfg Config) *Server {
 		ops: newTable(Operations()), unsupported: make(map[string]bool),
 		doors: []*query.API{iam.API(), sts.API()},
 		authn: newAuthenticator(cfg.Service), authz: newAuthorizer(cfg.Service),
-		maxInFlight: int64(cfg.MaxInFlight), timeout: cfg.Timeout,
+		maxInFlight: int64(cfg.MaxInFlight), admission: newAdmission(int64(cfg.MaxInFlight)), quotas: cfg.Quotas, timeout: cfg.Timeout,
+	}
+	if cfg.Quotas != nil {
+		s.meter = throttle.NewMeter(cfg.Lessor)
 	}
 	for _, name := range Unsupported() {
 		s.unsupported[name] = true
@@ -156,8 +168,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		x.answer(w)
 		return
 	}
-	defer s.inFlight.Add(-1)
-	if s.inFlight.Add(1) > s.maxInFlight {
+	defer x.leave()
+	if !x.arrive() {
 		x.fault = fault.Unavailable(errors.New("too many requests in flight"))
 		x.answer(w)
 		return
@@ -345,7 +357,7 @@ func (x *exchange) end(status int) {
 		return
 	}
 	level := slog.LevelDebug
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && !x.unrecorded {
 		level = slog.LevelError
 	}
 	if x.srv.log.Enabled(context.Background(), level) {

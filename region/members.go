@@ -29,12 +29,16 @@ type Members struct {
 	log     *slog.Logger
 	one     sync.Mutex // one change of the region's nodes at a time
 	ready   atomic.Bool
+	methods peerMethods
 	wake    chan struct{} // tells Keep that there may be something to do
 }
 
 // NewMembers makes the membership of a node with a port.
 func NewMembers(s *Service, node *cluster.Node, wire *transport.Server) *Members {
-	return &Members{service: s, node: node, wire: wire, log: s.log, wake: make(chan struct{}, 1)}
+	return &Members{
+		service: s, node: node, wire: wire, log: s.log, wake: make(chan struct{}, 1),
+		methods: peerMethods{leader: make(map[string]PeerHandler), node: make(map[string]PeerHandler)},
+	}
 }
 
 // Methods of calls between nodes.
@@ -96,6 +100,9 @@ func (m *Members) ask(ctx context.Context, method string, payload []byte) ([]byt
 
 // Call serves another node's call (transport.Handlers.Call).
 func (m *Members) Call(ctx context.Context, peer, method string, payload []byte) ([]byte, error) {
+	if h := m.methods.node[method]; h != nil {
+		return h(ctx, peer, payload)
+	}
 	if _, ok := m.node.Leading(); !ok {
 		return nil, cluster.ErrNotLeader
 	}
@@ -123,6 +130,9 @@ func (m *Members) serve(ctx context.Context, peer, method string, payload []byte
 		return handle(ctx, payload, func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, m.remove(ctx, id) })
 	case methodStepDown:
 		return handle(ctx, payload, func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, m.node.StepDown(ctx) })
+	}
+	if h := m.methods.leader[method]; h != nil {
+		return h(ctx, peer, payload)
 	}
 	return nil, fmt.Errorf("the leader does not know the method %q; upgrade it", method)
 }

@@ -103,6 +103,7 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 		Record:  func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
 	})
 	n.members = region.NewMembers(n.service, n.cluster, n.wire)
+	serveLeases(n.members, cfg.Limits.Quotas)
 	n.servePort()
 	m := api.NewMetrics()
 	m.Register(n.metrics)
@@ -110,6 +111,7 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 	n.server = api.NewServer(api.Config{
 		Service: n.service, Audit: n.audit, Logger: log, Metrics: m,
 		MaxInFlight: cfg.Limits.MaxInFlight, Timeout: cfg.Limits.Timeout,
+		Quotas: cfg.Limits.Quotas, Lessor: lessor{n.members},
 	})
 	close(n.opened)
 	return n, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
 
+	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/region/arn"
 )
 
@@ -30,7 +31,9 @@ type File struct {
 	Listeners []Listener `hcl:"listener,block"`
 	Audit     *Audit     `hcl:"audit,block"`
 	Limits    *Limits    `hcl:"limits,block"`
-	Cluster   *Cluster   `hcl:"cluster,block"`
+	// QuotaProfiles are the request quotas that Limits can name besides aws and none.
+	QuotaProfiles []QuotaProfile `hcl:"quota_profile,block"`
+	Cluster       *Cluster       `hcl:"cluster,block"`
 	// AdminSocket is the Unix socket of trent operator, admin.sock in the data directory if empty.
 	AdminSocket string `hcl:"admin_socket,optional"`
 	Log         *Log   `hcl:"log,block"`
@@ -75,9 +78,13 @@ type Audit struct {
 type Limits struct {
 	MaxInFlight    int    `hcl:"max_in_flight,optional"`
 	RequestTimeout string `hcl:"request_timeout,optional"`
+	// QuotaProfile names the request quotas of all accounts, AccountQuotaProfiles those of single ones.
+	QuotaProfile         string            `hcl:"quota_profile,optional"`
+	AccountQuotaProfiles map[string]string `hcl:"account_quota_profiles,optional"`
 
-	// Timeout is RequestTimeout parsed.
+	// Timeout is RequestTimeout parsed, Quotas the quotas that the profiles give, nil if there are none.
 	Timeout time.Duration
+	Quotas  *api.Quotas
 }
 
 // Cluster is the port on which a node meets the other nodes of its region. Without it the node is alone.
@@ -169,6 +176,9 @@ func (f *File) Complete(base string) error {
 	var err error
 	if f.Limits.Timeout, err = duration(f.Limits.RequestTimeout, 30*time.Second); err != nil {
 		return fmt.Errorf("limits: request_timeout: %w", err)
+	}
+	if err := f.completeQuotas(); err != nil {
+		return err
 	}
 	if f.Cluster != nil {
 		if err := f.Cluster.complete(); err != nil {

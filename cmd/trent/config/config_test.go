@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/trentkms/trent/api/throttle"
 )
 
 const minimal = `
@@ -76,6 +78,10 @@ func TestRefusals(t *testing.T) {
 		{"fsync", `listener "api" {`, "audit {\n  fsync = \"never\"\n}\nlistener \"api\" {", `it is "interval" or "always"`},
 		{"interval", `listener "api" {`, "audit {\n  interval = \"soon\"\n}\nlistener \"api\" {", "is not a positive duration"},
 		{"segment size", `listener "api" {`, "audit {\n  segment_size = 5\n}\nlistener \"api\" {", "at least 1048576"},
+		{"quota profile", `listener "api" {`, "limits {\n  quota_profile = \"gold\"\n}\nlistener \"api\" {", `there is no quota_profile "gold"`},
+		{"quota name", `listener "api" {`, "quota_profile \"gold\" {\n  rates = { CreateKey = 5 }\n}\nlistener \"api\" {", `there is no quota "CreateKey"`},
+		{"quota rate", `listener "api" {`, "quota_profile \"gold\" {\n  rates = { \"CreateKey request rate\" = -1 }\n}\nlistener \"api\" {", `quota "CreateKey request rate": the rate -1`},
+		{"quota account", `listener "api" {`, "limits {\n  account_quota_profiles = { \"42\" = \"aws\" }\n}\nlistener \"api\" {", `account "42" is not 12 digits`},
 		{"log level", `listener "api" {`, "log {\n  level = \"loud\"\n}\nlistener \"api\" {", "it is debug, info, warn or error"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,6 +94,37 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestQuotaProfiles: own profiles stand on the documented one, and accounts can have others than the default.
+func TestQuotaProfiles(t *testing.T) {
+	f, err := Parse("node.hcl", []byte(minimal+`
+limits {
+  quota_profile          = "aws"
+  account_quota_profiles = { "444455556666" = "gold", "777788889999" = "none" }
+}
+quota_profile "gold" {
+  based_on = "aws"
+  rates    = { "CreateKey request rate" = 50, "ListKeys request rate" = 0 }
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		account, quota string
+		want           float64
+	}{
+		{"111122223333", "CreateKey request rate", 5}, {"444455556666", "CreateKey request rate", 50},
+		{"444455556666", "ListKeys request rate", 0}, {"444455556666", "DisableKey request rate", 5}, {"777788889999", "CreateKey request rate", 0},
+	} {
+		if got := f.Limits.Quotas.Limit(throttle.Key{Scope: c.account, Quota: c.quota}).Rate(); got != c.want {
+			t.Errorf("%s of %s is %v, want %v", c.quota, c.account, got, c.want)
+		}
+	}
+	if f, err = Parse("node.hcl", []byte(minimal)); err != nil || f.Limits.Quotas != nil {
+		t.Errorf("request quotas are on by default: %v, %v", f, err)
 	}
 }
 
