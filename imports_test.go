@@ -30,6 +30,7 @@ var order = []struct {
 	{"api/query", []string{"api/awsjson", "region"}, "the codec and the form of operations know no server"},
 	{"api/iam", []string{"api/query", "api/policy", "region", "fsm"}, "a table of operations knows no server"},
 	{"api/sts", []string{"api/query", "region"}, "a table of operations knows no server"},
+	{"api/proxyproto", nil, "a parser of outside input stands alone"},
 	{"api/throttle", nil, "counting is pure"},
 	{"api/sigv4", nil, "signatures need no state"},
 	{"api/policy", nil, "the policy engine is a pure function"},

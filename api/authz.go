@@ -52,6 +52,9 @@ func (a *authorizer) decide(x *exchange, t *region.Target) (region.Decision, err
 	}
 	d := a.verdict(t, req)
 	if !d.Allowed() {
+		if d.EndpointOnly {
+			x.refusedByEndpoint(req.Action, t.ARN)
+		}
 		if t.FromCiphertext {
 			return region.Decision{}, fault.Denied("%s", policy.HiddenCiphertextMessage)
 		}
@@ -81,7 +84,7 @@ func (a *authorizer) request(x *exchange, t *region.Target) (*policy.Request, er
 	x.room.request = policy.Request{
 		Principal: &who.principal, Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
 		EncryptionContext: (*contextPairs)(&t.Conditions.EncryptionContext),
-		Identity:          who.identity, Boundary: who.boundary, Session: who.session,
+		Identity:          who.identity, Boundary: who.boundary, Session: who.session, Endpoint: x.via.policy.Load(),
 	}
 	req := &x.room.request
 	if t.Key == nil {

@@ -181,16 +181,12 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 		return policy.One(c.x.srv.service.Region())
 	case policy.KeyResourceAccount:
 		return policy.NonEmpty(c.t.Account)
-	case policy.KeySecureTransport:
-		return policy.Flag(c.x.r.TLS != nil)
-	case policy.KeySourceIP:
-		return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
 	case policy.KeyUserAgent:
 		return policy.NonEmpty(c.x.r.UserAgent())
 	case policy.KeyReferer:
 		return policy.NonEmpty(c.x.r.Referer())
 	}
-	return policy.Absent()
+	return c.hop(k)
 }
 
 func principalType(k region.PrincipalKind) string {

@@ -22,6 +22,7 @@ import (
 // exchange is one request on its way through the pipeline. It belongs to one goroutine.
 type exchange struct {
 	srv   *Server
+	via   *Endpoint
 	r     *http.Request
 	start time.Time
 	id    string // x-amzn-RequestId, the same as requestID in the audit record
@@ -53,9 +54,9 @@ type exchange struct {
 // exchanges keeps exchanges between requests: they are 2 KiB each.
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-func newExchange(s *Server, r *http.Request) *exchange {
+func newExchange(s *Server, via *Endpoint, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	x.srv, x.r, x.start, x.id = s, r, time.Now(), newID()
+	x.srv, x.via, x.r, x.start, x.id = s, via, r, time.Now(), newID()
 	return x
 }
 

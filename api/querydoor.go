@@ -46,8 +46,8 @@ func isForm(v string) bool {
 }
 
 // serveQuery answers one call of IAM or STS.
-func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request) {
-	x := &queryExchange{exchange: exchange{srv: s, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
+func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, via *Endpoint) {
+	x := &queryExchange{exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
 	defer x.wipe()
 	defer x.leave()
 	err := x.readBody(w) // before the request counts as in flight, as in serve

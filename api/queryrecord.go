@@ -54,7 +54,7 @@ func (x *queryExchange) record() audit.Record {
 		UserIdentity: identityOf(c.Caller), EventTime: c.Now, EventSource: x.api.Source, EventName: x.target,
 		AWSRegion: x.srv.service.Region(), SourceIPAddress: clientIP(x.r.RemoteAddr), UserAgent: x.r.UserAgent(),
 		RequestID: c.RequestID, EventID: c.EventID, RecipientAccountID: c.Caller.Account, TLSDetails: x.tlsDetails(),
-		ReadOnly: !x.op.Write,
+		ReadOnly: !x.op.Write, VPCEndpointID: x.via.VpceID,
 	}
 	for i := range c.Targets {
 		if t := &c.Targets[i]; t.Assumed && i == 0 {

@@ -104,27 +104,32 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// Handler routes the API. Paths are taken as they are sent (a cleaned path would answer 301 and lose the POST), and refusals of
+// Handler routes the API of a public listener. Paths are taken as they are sent (a cleaned path would answer 301 and lose the POST), and refusals of
 // the router are the protocol's (spec 10 section 2.2).
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.HandlerVia(&Endpoint{}) }
+
+// HandlerVia routes the API as a listener serves it.
+func (s *Server) HandlerVia(via *Endpoint) http.Handler {
 	r := mux.NewRouter().SkipClean(true)
-	r.Path("/").Methods(http.MethodPost).HandlerFunc(s.serve)
+	d := direct{s, via, r}
+	r.Path("/").Methods(http.MethodPost).Handler(d)
 	r.NotFoundHandler = http.HandlerFunc(unknownPath)
 	r.MethodNotAllowedHandler = http.HandlerFunc(unknownPath)
-	return direct{s, r}
+	return d
 }
 
 // direct takes what the router would give to serve past the router, whose context and copy of the http.Request are a good part of
 // the cost of a request. The router decides about everything else.
 type direct struct {
 	server *Server
+	via    *Endpoint
 	router *mux.Router
 }
 
 // ServeHTTP implements http.Handler.
 func (d direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && r.URL.Path == "/" {
-		d.server.serve(w, r)
+		d.server.serve(w, r, d.via)
 		return
 	}
 	d.router.ServeHTTP(w, r)
@@ -150,16 +155,16 @@ func unknownPath(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers one call.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, via *Endpoint) {
 	if media := contentTypeOf(r.Header); !isJSON11(media) {
 		if isForm(media) {
-			s.serveQuery(w, r)
+			s.serveQuery(w, r, via)
 			return
 		}
 		unknownPath(w, r)
 		return
 	}
-	x := newExchange(s, r)
+	x := newExchange(s, via, r)
 	defer x.release()
 	defer x.wipe()
 	// The body comes first: a request counts as in flight once it is here, so that clients that send slowly hold no place.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/trentkms/trent/api/proxyproto"
 	"github.com/trentkms/trent/cmd/trent/config"
 )
 
@@ -55,6 +56,9 @@ func open(l config.Listener, h http.Handler, log *slog.Logger) (*listener, error
 		if l.MinVersion == "1.2" {
 			srv.TLSConfig.MinVersion = tls.VersionTLS12
 		}
+	}
+	if len(l.Proxies) > 0 {
+		ln = &proxyproto.Listener{Listener: ln, Trusted: l.Proxies, Required: l.ProxyProtocol == config.ProxyRequired}
 	}
 	return &listener{netutil.LimitListener(ln, maxConnections), srv}, nil
 }

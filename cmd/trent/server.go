@@ -68,12 +68,8 @@ func (n *node) listen(ctx context.Context) (opened []*listener, err error) {
 	if err := n.awaitReady(ctx); err != nil {
 		return nil, err
 	}
-	for _, l := range n.cfg.Listeners {
-		h := n.server.Handler()
-		if l.Name == "ops" {
-			h = n.opsHandler()
-		}
-		o, err := open(l, h, n.log)
+	for i := range n.cfg.Listeners {
+		o, err := n.openListener(&n.cfg.Listeners[i])
 		if err != nil {
 			for _, o := range opened {
 				_ = o.Close()
@@ -83,6 +79,18 @@ func (n *node) listen(ctx context.Context) (opened []*listener, err error) {
 		opened = append(opened, o)
 	}
 	return opened, nil
+}
+
+// openListener opens one listener with what it serves.
+func (n *node) openListener(l *config.Listener) (*listener, error) {
+	if l.Serves == config.ServesOps {
+		return open(*l, n.opsHandler(), n.log)
+	}
+	via, err := newEndpoint(n.life, l, n.log)
+	if err != nil {
+		return nil, err
+	}
+	return open(*l, n.server.HandlerVia(via), n.log)
 }
 
 // awaitReady waits until the node is ready. One of several waits for as long as it takes: the others may be down, and it

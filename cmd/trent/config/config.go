@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,7 +54,7 @@ type HSM struct {
 	Serial                 string `hcl:"serial,optional"` // pkcs11: serial number of the token, besides or instead of its label
 }
 
-// Listener is an address that the node serves. Name is api (the KMS API) or ops (health and metrics).
+// Listener is an address that the node serves.
 type Listener struct {
 	Name       string `hcl:"name,label"`
 	Address    string `hcl:"address"`
@@ -61,6 +62,20 @@ type Listener struct {
 	KeyFile    string `hcl:"tls_key_file,optional"`
 	MinVersion string `hcl:"tls_min_version,optional"`
 	PlainHTTP  bool   `hcl:"plain_http,optional"`
+	// Serves is api (the KMS API, with IAM and STS) or ops (health and metrics); by default what the name says, else api.
+	Serves string `hcl:"serves,optional"`
+	// EndpointID makes the listener a private endpoint, VpcID is its network, EndpointPolicyFile its policy.
+	EndpointID         string `hcl:"endpoint_id,optional"`
+	VpcID              string `hcl:"vpc_id,optional"`
+	EndpointPolicyFile string `hcl:"endpoint_policy_file,optional"`
+	// ProxyProtocol is off, optional or required; TrustedProxies are the addresses or networks of the load balancers.
+	ProxyProtocol  string   `hcl:"proxy_protocol,optional"`
+	TrustedProxies []string `hcl:"trusted_proxies,optional"`
+	// TLSBefore tells that TLS ends at the load balancer.
+	TLSBefore bool `hcl:"tls_terminated,optional"`
+
+	// Proxies is TrustedProxies parsed.
+	Proxies []netip.Prefix
 }
 
 // Audit configures the audit log.
@@ -217,22 +232,26 @@ func (h *HSM) complete(base string) error {
 }
 
 func (f *File) completeListeners(base string) error {
-	seen := map[string]bool{}
+	seen, served := map[string]bool{}, map[string]bool{}
 	for i := range f.Listeners {
 		l := &f.Listeners[i]
-		if l.Name != "api" && l.Name != "ops" {
-			return fmt.Errorf("listener %q: the name is \"api\" or \"ops\"", l.Name)
+		if !listenerName.MatchString(l.Name) {
+			return fmt.Errorf("listener %q: a name is made of lower-case letters, digits and hyphens", l.Name)
 		}
 		if seen[l.Name] {
 			return fmt.Errorf("listener %q is given twice", l.Name)
 		}
 		seen[l.Name] = true
+		if setDefault(&l.Serves, ServesAPI); l.Name == ServesOps {
+			l.Serves = ServesOps
+		}
+		served[l.Serves] = true
 		if err := l.complete(base); err != nil {
 			return fmt.Errorf("listener %q: %w", l.Name, err)
 		}
 	}
-	if !seen["api"] {
-		return errors.New("there is no listener \"api\"")
+	if !served[ServesAPI] {
+		return errors.New("there is no listener \"api\", nor another one of the API")
 	}
 	return nil
 }
@@ -248,7 +267,10 @@ func (l *Listener) complete(base string) error {
 	if (l.CertFile == "") != (l.KeyFile == "") {
 		return errors.New("tls_cert_file and tls_key_file go together")
 	}
-	if l.Name == "api" && l.CertFile == "" && !l.PlainHTTP {
+	if l.Serves != ServesAPI && l.Serves != ServesOps {
+		return fmt.Errorf("serves is %q; it is \"api\" or \"ops\"", l.Serves)
+	}
+	if l.Serves == ServesAPI && l.CertFile == "" && !l.PlainHTTP {
 		return errors.New("give tls_cert_file and tls_key_file, or say plain_http = true (behind a proxy on this machine only)")
 	}
 	if l.CertFile != "" && l.PlainHTTP {
@@ -256,7 +278,7 @@ func (l *Listener) complete(base string) error {
 	}
 	resolve(base, &l.CertFile)
 	resolve(base, &l.KeyFile)
-	return nil
+	return l.completeEndpoint(base)
 }
 
 func (a *Audit) complete(base, dataDir string) error {

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/trentkms/trent/api/policy"
+	"github.com/trentkms/trent/api/throttle"
+)
+
+// Endpoint is what a listener says of the requests that come over it (spec 04 VE). Its fields must not change once requests come; the
+// zero Endpoint is a public listener. It is safe for concurrent use.
+type Endpoint struct {
+	// VpceID makes the listener a private endpoint: vpce- and 17 hex digits. VpcID is the network that it stands for, "" for none.
+	VpceID, VpcID string
+	// Secure tells that TLS ended before the listener, at a load balancer that is trusted.
+	Secure bool
+
+	policy atomic.Pointer[policy.Policy]
+}
+
+// SetPolicy sets the endpoint policy: a request succeeds only if it allows it too. It applies from the next decision on. Without one
+// everything else decides alone.
+func (e *Endpoint) SetPolicy(document string) error {
+	p, err := policy.Parse(document, policy.EndpointPolicy)
+	if err != nil {
+		return fmt.Errorf("endpoint policy: %w", err)
+	}
+	e.policy.Store(p)
+	return nil
+}
+
+// refusedByEndpoint notes that the endpoint policy alone refuses the call: that is not for the account's audit log but for the operator
+// (spec 04 VE-08), once a second for each caller's account and action.
+func (x *exchange) refusedByEndpoint(action, resource string) {
+	x.unrecorded = true
+	c := x.call.Caller
+	if told, left := x.srv.throttled.Tell(x.start, throttle.Key{Scope: c.Account, Quota: "endpoint policy " + action}); told {
+		x.srv.log.Warn("the endpoint policy refused a call", "endpoint", x.via.VpceID, "caller", c.ARN, "action", action, "resource", resource,
+			"requestID", x.id, "notTold", left)
+	}
+}
+
+// hop is a condition key about the way that a request came (spec 04 VE-05): the server alone sets them.
+func (c *conditionContext) hop(k *policy.Key) policy.Values {
+	e := c.x.via
+	switch k.ID {
+	case policy.KeySourceIP:
+		if e.VpceID == "" {
+			return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
+		}
+	case policy.KeyVpcSourceIP:
+		if e.VpceID != "" {
+			return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
+		}
+	case policy.KeySourceVpce:
+		return policy.NonEmpty(e.VpceID)
+	case policy.KeySourceVpc:
+		return policy.NonEmpty(e.VpcID)
+	case policy.KeySecureTransport:
+		return policy.Flag(c.x.r.TLS != nil || e.Secure)
+	}
+	return policy.Absent()
+}
