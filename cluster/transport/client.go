@@ -77,7 +77,7 @@ func (p *peer) open(d *dialing, address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d.err = err; err == nil {
-		d.conn = newAsking(conn)
+		d.conn = newAsking(conn, maxFrame)
 		p.conn = d.conn
 		p.server.work.Go(d.conn.read)
 	}
@@ -88,6 +88,7 @@ func (p *peer) open(d *dialing, address string) {
 // asking is an open connection on which requests run side by side.
 type asking struct {
 	conn  net.Conn
+	most  int          // bytes of a frame
 	heard atomic.Int64 // when the latest frame came, Unix nanoseconds
 
 	writing sync.Mutex
@@ -98,8 +99,8 @@ type asking struct {
 	err  error // set when the connection is over
 }
 
-func newAsking(conn net.Conn) *asking {
-	a := &asking{conn: conn, wait: map[uint64]chan frame{}}
+func newAsking(conn net.Conn, most int) *asking {
+	a := &asking{conn: conn, most: most, wait: map[uint64]chan frame{}}
 	a.heard.Store(time.Now().UnixNano())
 	return a
 }
@@ -114,7 +115,7 @@ func (a *asking) failed() error {
 func (a *asking) read() {
 	r := bufio.NewReader(a.conn)
 	for {
-		f, err := readFrame(r)
+		f, err := readFrame(r, a.most)
 		if err != nil {
 			a.fail(err)
 			return
@@ -179,7 +180,7 @@ func (a *asking) ask(ctx context.Context, method byte, payload []byte) (frame, e
 	}
 	start := time.Now()
 	f := frame{id: id, code: method, millis: millis, payload: payload}
-	b, err := f.encode()
+	b, err := f.encode(a.most)
 	if err != nil {
 		a.leave(id)
 		return frame{}, fmt.Errorf("%w (%w)", errNotSent, err)

@@ -60,12 +60,15 @@ func NewCredentials(cert []byte, key crypto.Signer, authorities [][]byte) (*Cred
 	if pub, ok := key.Public().(*ecdsa.PublicKey); !ok || !pub.Equal(leaf.PublicKey) {
 		return nil, errors.New("transport: the node's key does not belong to its certificate")
 	}
-	if c.NodeID, c.ClusterID, err = names(leaf); err != nil {
+	if c.NodeID, c.ClusterID, err = Names(leaf); err != nil {
 		return nil, err
 	}
 	c.cert = tls.Certificate{Certificate: [][]byte{cert, newest.Raw}, PrivateKey: key, Leaf: leaf}
 	return c, nil
 }
+
+// Certificate is the node's certificate with its authority and its key, for a protocol that extends the port.
+func (c *Credentials) Certificate() tls.Certificate { return c.cert }
 
 // Leaf is the node's certificate.
 func (c *Credentials) Leaf() *x509.Certificate { return c.cert.Leaf }
@@ -89,8 +92,8 @@ func (c *Credentials) Due(now time.Time) bool {
 // check of the node.
 func dnsName(node, cluster string) string { return node + "." + cluster }
 
-// names reads node and cluster out of a certificate.
-func names(leaf *x509.Certificate) (node, cluster string, err error) {
+// Names reads the ids of node and cluster out of a certificate. They are the authority's word: check the chain first.
+func Names(leaf *x509.Certificate) (node, cluster string, err error) {
 	if len(leaf.DNSNames) == 1 {
 		if node, cluster, ok := strings.Cut(leaf.DNSNames[0], "."); ok && node != "" && cluster != "" {
 			return node, cluster, nil

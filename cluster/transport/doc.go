@@ -1,4 +1,4 @@
-// Package transport is the wire between the nodes of a region: one port, TLS 1.3, and three protocols on it, told apart by
+// Package transport is the wire between the nodes of a region: one port, TLS 1.3, and protocols on it, told apart by
 // ALPN (RFC 7301).
 //
 //   - trent-raft/1 carries the Raft library's messages;

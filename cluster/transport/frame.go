@@ -29,11 +29,11 @@ type frame struct {
 	payload []byte
 }
 
-// encode returns the frame's bytes in one piece, so that it is one write.
-func (f *frame) encode() ([]byte, error) {
+// encode returns the frame's bytes in one piece, so that it is one write. most bounds its length.
+func (f *frame) encode(most int) ([]byte, error) {
 	n := frameHeader - 4 + len(f.payload)
-	if n > maxFrame {
-		return nil, fmt.Errorf("transport: a message of %d bytes is too long, at most %d", n, maxFrame)
+	if n > most {
+		return nil, fmt.Errorf("transport: a message of %d bytes is too long, at most %d", n, most)
 	}
 	b := make([]byte, 0, 4+n)
 	b = binary.BigEndian.AppendUint32(b, uint32(n))
@@ -43,9 +43,9 @@ func (f *frame) encode() ([]byte, error) {
 	return append(b, f.payload...), nil
 }
 
-// readFrame reads one frame. io.EOF means that the stream ended between two frames.
-func readFrame(r io.Reader) (f frame, err error) {
-	b, err := readBlock(r, frameHeader-4, maxFrame)
+// readFrame reads one frame of at most most bytes. io.EOF means that the stream ended between two frames.
+func readFrame(r io.Reader, most int) (f frame, err error) {
+	b, err := readBlock(r, frameHeader-4, most)
 	if err != nil {
 		return frame{}, err
 	}

@@ -30,7 +30,7 @@ func (s *Server) serveRPC(conn net.Conn, peer string) {
 	defer cancel()
 	r := bufio.NewReader(conn)
 	for {
-		f, err := readFrame(r)
+		f, err := readFrame(r, maxFrame)
 		if err != nil {
 			s.cfg.Logger.Debug("transport: connection ended", "node", peer, "error", err)
 			return
@@ -125,7 +125,7 @@ func (a *answering) fail(id uint64, err error) {
 
 // send writes one frame. A peer that does not read for writeTimeout loses the connection.
 func (a *answering) send(f *frame) {
-	b, err := f.encode()
+	b, err := f.encode(maxFrame)
 	if err != nil {
 		a.conn.Close()
 		return

@@ -68,6 +68,8 @@ type Server struct {
 	mu    sync.Mutex
 	open  map[net.Conn]string // connections of known peers, both ways
 	peers map[string]*peer
+	// extensions are further protocols by their ALPN names.
+	extensions map[string]*Extension
 }
 
 // Listen opens the port. Connections are refused until there are credentials.
@@ -84,14 +86,14 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, ln: ln, advertise: cfg.Advertise, shaking: make(chan struct{}, maxHandshakes), joining: make(chan struct{}, maxJoining),
-		open: map[net.Conn]string{}, peers: map[string]*peer{},
+		open: map[net.Conn]string{}, peers: map[string]*peer{}, extensions: map[string]*Extension{},
 	}
 	if s.advertise == "" {
 		s.advertise = ln.Addr().String()
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.raft = newStream(s)
-	s.work.Go(s.accept)
+	s.work.Go(func() { s.accept(ln, s.serverConfig) })
 	s.work.Go(s.sweep)
 	return s, nil
 }
@@ -142,11 +144,14 @@ func (s *Server) run(f func()) bool {
 
 func (s *Server) refused(node string) error { return s.cfg.Refused(node) }
 
+// tlsConfig chooses the TLS configuration for one arriving connection.
+type tlsConfig func(*tls.ClientHelloInfo) (*tls.Config, error)
+
 // accept takes connections until the port closes. More than maxHandshakes unauthenticated ones are dropped: each costs a
 // key exchange.
-func (s *Server) accept() {
+func (s *Server) accept(ln net.Listener, config tlsConfig) {
 	for {
-		conn, err := s.ln.Accept()
+		conn, err := ln.Accept()
 		if s.life.Err() != nil {
 			if err == nil {
 				conn.Close()
@@ -163,7 +168,7 @@ func (s *Server) accept() {
 		}
 		select {
 		case s.shaking <- struct{}{}:
-			s.work.Go(func() { s.greet(conn) })
+			s.work.Go(func() { s.greet(conn, config) })
 		default:
 			conn.Close()
 		}
@@ -171,8 +176,8 @@ func (s *Server) accept() {
 }
 
 // greet does the handshake and hands the connection to its protocol.
-func (s *Server) greet(raw net.Conn) {
-	conn := tls.Server(raw, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: s.serverConfig})
+func (s *Server) greet(raw net.Conn, config tlsConfig) {
+	conn := tls.Server(raw, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: config})
 	ctx, cancel := context.WithTimeout(s.life, handshakeTimeout)
 	err := conn.HandshakeContext(ctx)
 	cancel()
@@ -185,6 +190,10 @@ func (s *Server) greet(raw net.Conn) {
 	st := conn.ConnectionState()
 	if st.NegotiatedProtocol == protoJoin {
 		s.serveJoin(conn)
+		return
+	}
+	if e := s.extension(st.NegotiatedProtocol); e != nil {
+		e.Serve(s.life, conn)
 		return
 	}
 	node, err := s.peerOf(s.creds.Load(), st)

@@ -46,7 +46,7 @@ func (s *Server) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 		return base, nil
 	}
-	return nil, errNoProtocol
+	return s.extensionConfig(hello)
 }
 
 // clientConfig is for a connection to one node: the server's name is the node's.
@@ -74,7 +74,7 @@ func (s *Server) peerOf(c *Credentials, st tls.ConnectionState) (string, error) 
 	if len(st.PeerCertificates) == 0 {
 		return "", errors.New("transport: the peer has no certificate")
 	}
-	node, cluster, err := names(st.PeerCertificates[0])
+	node, cluster, err := Names(st.PeerCertificates[0])
 	if err != nil {
 		return "", err
 	}
@@ -109,6 +109,6 @@ func verifyPinned(chain []*x509.Certificate, pin [32]byte) error {
 	if err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
-	_, _, err = names(chain[0])
+	_, _, err = Names(chain[0])
 	return err
 }

@@ -352,7 +352,7 @@ func TestHostileMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := func(f frame) []byte {
-		e, err := f.encode()
+		e, err := f.encode(maxFrame)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -393,24 +393,24 @@ func TestUnreadableCommandIsNotWritten(t *testing.T) {
 
 func TestFrames(t *testing.T) {
 	f := frame{id: 1 << 40, code: 3, millis: 250, payload: []byte("payload")}
-	b, err := f.encode()
+	b, err := f.encode(maxFrame)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readFrame(bytes.NewReader(b)); err != nil || !reflect.DeepEqual(got, f) {
+	if got, err := readFrame(bytes.NewReader(b), maxFrame); err != nil || !reflect.DeepEqual(got, f) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for n := range len(b) {
-		if _, err := readFrame(bytes.NewReader(b[:n])); err == nil {
+		if _, err := readFrame(bytes.NewReader(b[:n]), maxFrame); err == nil {
 			t.Errorf("cut to %d bytes: read", n)
 		}
 	}
-	if _, err := (&frame{payload: make([]byte, maxFrame)}).encode(); err == nil {
+	if _, err := (&frame{payload: make([]byte, maxFrame)}).encode(maxFrame); err == nil {
 		t.Error("a frame that is too long was encoded")
 	}
 	// A length is not allocated before its bytes are there.
 	allocated := testing.AllocsPerRun(10, func() {
-		if _, err := readFrame(bytes.NewReader([]byte{0, 0x0f, 0xff, 0xff, 1})); err == nil {
+		if _, err := readFrame(bytes.NewReader([]byte{0, 0x0f, 0xff, 0xff, 1}), maxFrame); err == nil {
 			t.Error("read")
 		}
 	})
@@ -465,7 +465,7 @@ func TestCredentialsAreChecked(t *testing.T) {
 
 func FuzzReadFrame(f *testing.F) {
 	for _, fr := range []frame{{id: 1, code: methodLastIndex, payload: encodeTwo("a", "b")}, {id: 2, code: methodCall, millis: 7}} {
-		b, err := fr.encode()
+		b, err := fr.encode(maxFrame)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -473,11 +473,11 @@ func FuzzReadFrame(f *testing.F) {
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fr, err := readFrame(bytes.NewReader(data))
+		fr, err := readFrame(bytes.NewReader(data), maxFrame)
 		if err != nil {
 			return
 		}
-		again, err := fr.encode()
+		again, err := fr.encode(maxFrame)
 		if err != nil || !bytes.Equal(again, data[:len(again)]) {
 			t.Errorf("read %x, written %x, %v", data, again, err)
 		}
