@@ -1,6 +1,9 @@
 package fsm
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // goldenCommands holds one command of each kind with every field set. Their bytes are in testdata/commands.
 func goldenCommands() []Command {
@@ -89,6 +92,11 @@ func goldenCommands() []Command {
 		}, 25},
 		&DeleteManagedPolicy{"ANPA1", 26},
 		&SetAccessKeyStatus{"AKIA1", true},
+		&PutOIDCProvider{OIDCProvider{
+			Account: "111122223333", URL: "idp.example/a", ID: "OIDC1", CreatedAt: 1021, ClientIDs: []string{"c"},
+			Thumbprints: []string{strings.Repeat("a1", 20)}, Keys: "{}", Tags: []Tag{{"k", "v"}}, Version: 27,
+		}, 28},
+		&DeleteOIDCProvider{"111122223333", "idp.example/a", 29},
 	}
 	commands := make([]Command, len(bodies))
 	for i, body := range bodies {

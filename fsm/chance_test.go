@@ -90,7 +90,7 @@ func (c chance) createKey() Body {
 // body draws a body of any kind. Kinds that make things are drawn more often.
 func (c chance) body() Body {
 	ref, k := c.existing()
-	switch kind := c.Intn(84); kind {
+	switch kind := c.Intn(88); kind {
 	case 0:
 		return &TermStart{fmt.Sprint("node-", c.Intn(4))}
 	case 1:
@@ -155,7 +155,7 @@ func (c chance) body() Body {
 			m.ID, isNew = c.someMaterial(k).ID, false
 		}
 		return &ImportMaterial{ref, m, isNew}
-	case 33:
+	case 33, 86, 87:
 		return &DeleteMaterial{ref, c.someMaterial(k).ID}
 	case 34, 35:
 		m := c.someMaterial(k)
@@ -190,6 +190,8 @@ func (c chance) body() Body {
 		return &DeleteManagedPolicy{id, c.s.Version(Read{Doc: DocManagedPolicy, Name: id})}
 	case 70:
 		return &SetAccessKeyStatus{fmt.Sprint("AKIA", c.Intn(5)), c.flag()}
+	case 84, 85:
+		return c.oidcProvider()
 	case 71:
 		return userKey(c.Intn(3), fmt.Sprint("AKIAU", c.Intn(5)))
 	}

@@ -225,6 +225,9 @@ func TestCommandTable(t *testing.T) {
 		if c.Body.Kind() >= KindBeginRotation {
 			want = LevelDomainRotation
 		}
+		if k := c.Body.Kind(); k == KindPutOIDCProvider || k == KindDeleteOIDCProvider {
+			want = LevelProviders
+		}
 		if Level(c.Body.Kind()) != want {
 			t.Errorf("level of %v is %d", c.Body.Kind(), Level(c.Body.Kind()))
 		}

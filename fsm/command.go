@@ -41,6 +41,8 @@ const (
 	KindPutManagedPolicy    Kind = 62
 	KindDeleteManagedPolicy Kind = 63
 	KindSetAccessKeyStatus  Kind = 64
+	KindPutOIDCProvider     Kind = 65
+	KindDeleteOIDCProvider  Kind = 66
 )
 
 // CommandID makes a retry harmless: the same call proposed again has the same id.
@@ -82,6 +84,8 @@ const (
 	DocIdentity  Doc = 9 // Name = unique id of a user, group or role: all that is attached to it
 	// DocManagedPolicy is a customer managed policy; Name = unique id.
 	DocManagedPolicy Doc = 10
+	// DocOIDCProvider is an OpenID Connect provider; Account, Name = URL.
+	DocOIDCProvider Doc = 11
 )
 
 // Read is one document of a read set with the version it had, 0 if it was absent.

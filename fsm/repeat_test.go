@@ -70,6 +70,7 @@ func TestReadSets(t *testing.T) {
 		DocKeyPolicy: doc(DocKeyPolicy, key.ID), DocKeyTags: doc(DocKeyTags, key.ID), DocKeyAlias: doc(DocKeyAlias, key.ID),
 		DocKey: doc(DocKey, key.ID), DocAlias: doc(DocAlias, alias), DocAccessKey: {Doc: DocAccessKey, Name: "AKIAROOT"}, DocAccount: {Doc: DocAccount, Account: account1},
 		DocIdentity: {Doc: DocIdentity, Name: identityID(IdentityUser, 1)}, DocManagedPolicy: {Doc: DocManagedPolicy, Name: policyID(1)},
+		DocOIDCProvider: doc(DocOIDCProvider, "idp.example/1"),
 	}
 	access := initBody().AccessKey
 	for _, c := range []struct {
@@ -92,6 +93,8 @@ func TestReadSets(t *testing.T) {
 		{"user", having(newUser(1), first1+4, func(i *Identity) { i.Attached = []string{policyID(1)} }), []Doc{DocIdentity}},
 		{"user goes", &DeleteIdentity{identityID(IdentityUser, 1), first1 + 4}, []Doc{DocIdentity}},
 		{"managed policy", changed(newPolicy(account1, 1), func(c *PutManagedPolicy) { c.Was = first1 + 3 }), []Doc{DocManagedPolicy}},
+		{"provider", newProvider(account1, 1, first1+5), []Doc{DocOIDCProvider}},
+		{"provider goes", &DeleteOIDCProvider{account1, "idp.example/1", first1 + 5}, []Doc{DocOIDCProvider}},
 		{"another user with the policy", having(newUser(2), 0, func(i *Identity) { i.Attached = []string{policyID(1)} }), nil},
 		{"another key", &PutKeyPolicy{Key: ref1(2), Policy: "{}"}, nil},
 	} {
@@ -101,6 +104,7 @@ func TestReadSets(t *testing.T) {
 		l.ok(&CreateAlias{account1, alias, key.ID})
 		l.ok(newPolicy(account1, 1))
 		l.ok(newUser(1))
+		l.ok(newProvider(account1, 1, 0))
 		view := l.state()
 		l.ok(c.body)
 		for d, read := range docs {

@@ -21,6 +21,7 @@ const (
 
 	tableIdentities      = "identities"
 	tableManagedPolicies = "managed-policies"
+	tableOIDCProviders   = "oidc-providers"
 
 	indexID       = "id"
 	indexDeletion = "deletion" // keys with a scheduled deletion, by its date
@@ -58,12 +59,13 @@ func schema() *memdb.DBSchema {
 		tableIdentities: table1(tableIdentities, index(indexID, (*Identity).primary), index(indexName, (*Identity).byName)),
 		tableManagedPolicies: table1(tableManagedPolicies,
 			index(indexID, (*ManagedPolicy).primary), index(indexName, (*ManagedPolicy).byName)),
-		tableAuthorities:  table1(tableAuthorities, index(indexID, (*Authority).primary)),
-		tableNodes:        table1(tableNodes, index(indexID, (*Node).primary)),
-		tableRemovedNodes: table1(tableRemovedNodes, index(indexID, (*RemovedNode).primary)),
-		tableJoinTokens:   table1(tableJoinTokens, index(indexID, (*JoinToken).primary)),
-		tableRotations:    table1(tableRotations, index(indexID, (*DomainRotation).primary)),
-		tableRecoveryKeys: table1(tableRecoveryKeys, index(indexID, (*RecoveryKey).primary)),
+		tableOIDCProviders: table1(tableOIDCProviders, index(indexID, (*OIDCProvider).primary)),
+		tableAuthorities:   table1(tableAuthorities, index(indexID, (*Authority).primary)),
+		tableNodes:         table1(tableNodes, index(indexID, (*Node).primary)),
+		tableRemovedNodes:  table1(tableRemovedNodes, index(indexID, (*RemovedNode).primary)),
+		tableJoinTokens:    table1(tableJoinTokens, index(indexID, (*JoinToken).primary)),
+		tableRotations:     table1(tableRotations, index(indexID, (*DomainRotation).primary)),
+		tableRecoveryKeys:  table1(tableRecoveryKeys, index(indexID, (*RecoveryKey).primary)),
 	}}
 }
 

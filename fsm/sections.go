@@ -44,6 +44,7 @@ func sections() []section {
 		tableSection(11, tableRemains, (*Remains).primary, nil),
 		tableSection(12, tableIdentities, (*Identity).primary, (*loader).takeIdentity),
 		tableSection(13, tableManagedPolicies, (*ManagedPolicy).primary, (*loader).takeManagedPolicy),
+		later(tableSection(14, tableOIDCProviders, (*OIDCProvider).primary, nil)),
 		tableSection(30, tableAuthorities, (*Authority).primary, nil),
 		tableSection(31, tableNodes, (*Node).primary, nil),
 		tableSection(32, tableRemovedNodes, (*RemovedNode).primary, nil),

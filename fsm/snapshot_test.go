@@ -63,6 +63,7 @@ func full(t testing.TB) *lab {
 	l.ok(newPolicy(account1, 1))
 	l.ok(having(newUser(1), 0, func(i *Identity) { i.Groups, i.Boundary = []string{identityID(IdentityGroup, 1)}, policyID(1) }))
 	l.ok(userKey(1, "AKIA1"))
+	l.ok(newProvider(account1, 1, 0))
 	l.ok(schedule(1, now0+7*day))
 	l.index++
 	l.fsm.StoreConfiguration(l.index, voters)

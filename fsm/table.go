@@ -9,7 +9,7 @@ import (
 const LevelInitial = 1
 
 // lastDoc is the highest document number that this version knows.
-const lastDoc = DocManagedPolicy
+const lastDoc = DocOIDCProvider
 
 // commandRow is one kind of command: all its facts in one place.
 type commandRow struct {
@@ -128,6 +128,8 @@ func commandRows() []commandRow {
 		command(applyPutManagedPolicy),
 		command(applyDeleteManagedPolicy),
 		command(applySetAccessKeyStatus),
+		command(applyPutOIDCProvider, since(LevelProviders)),
+		command(applyDeleteOIDCProvider, since(LevelProviders)),
 	}
 }
 

@@ -162,6 +162,10 @@ func (v *view) version(r Read) uint64 {
 		if p := v.managedPolicy(r.Name); p != nil {
 			return p.Version
 		}
+	case DocOIDCProvider:
+		if p := v.oidcProvider(r.Account, r.Name); p != nil {
+			return p.Version
+		}
 	case DocGrant:
 		if g := v.grant(r.Name); g != nil {
 			return g.Version
