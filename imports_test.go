@@ -33,6 +33,7 @@ var order = []struct {
 	{"api/proxyproto", nil, "a parser of outside input stands alone"},
 	{"api/throttle", nil, "counting is pure"},
 	{"api/sigv4", nil, "signatures need no state"},
+	{"api/oidc", nil, "tokens are verified without state"},
 	{"api/policy", nil, "the policy engine is a pure function"},
 	{"api/audit", nil, "the audit log must outlive every other part"},
 	{"fsm", nil, "the state machine is deterministic: it knows commands and nothing else"},
