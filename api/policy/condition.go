@@ -124,9 +124,10 @@ func (c *condition) holds(e *evaluation, effect Effect) bool {
 }
 
 // everyValue tells whether all context values must satisfy the operator, or one of them. Where the document does not say
-// (spec 05 SET-07), or several values meet on a single-valued key (KCK-05), it is all in an Allow and one in a Deny.
+// (spec 05 SET-07), or several values meet on a single-valued key (KCK-05), it is all in an Allow and one in a Deny. How many
+// values a key has that the engine does not know, such as a token's claim, is its context's business.
 func (c *condition) everyValue(v Values, effect Effect) bool {
-	if c.set == setNone || !c.key.Multi && v.Len() > 1 {
+	if c.set == setNone || !c.key.Multi && c.key.ID != KeyUnknown && v.Len() > 1 {
 		return effect == Allow
 	}
 	return c.set == setAllValues

@@ -268,6 +268,8 @@ func TestVariablesInResourcesPM10(t *testing.T) {
 		{"wildcard beside", `"Resource": "arn:aws:iam::111122223333:*/${aws:username}"`, own, []string{"aws:username=alice"}, true},
 		{"not in the last part", `"Resource": "arn:aws:iam::${aws:PrincipalAccount}:user/alice"`, own, []string{"aws:PrincipalAccount=111122223333"}, false},
 		{"NotResource unresolved", `"NotResource": "arn:aws:iam::111122223333:user/${aws:username}"`, own, nil, false},
+		{"NotResource unresolved, no resource", `"NotResource": "arn:aws:kms:*:*:key/${aws:username}"`, Resource{Type: ResourceNone}, nil, false},
+		{"NotResource resolved, no resource", `"NotResource": "arn:aws:kms:*:*:key/${aws:username}"`, Resource{Type: ResourceNone}, []string{"aws:username=bob"}, true},
 		{"NotResource resolved", `"NotResource": "arn:aws:iam::111122223333:user/${aws:username}"`, own, []string{"aws:username=bob"}, true},
 	}
 	for _, test := range tests {

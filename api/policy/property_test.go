@@ -109,6 +109,7 @@ func (c *chooser) context(n *naiveCase) {
 		{"aws:tagkeys", []string{"x", "y", "z"}, true}, {"kms:resourcealiases", []string{"alias/x", "alias/y"}, true},
 		{"kms:keyspec", []string{"SYMMETRIC_DEFAULT", "RSA_2048"}, false}, {"aws:resourcetag/app", []string{"x", "y"}, false},
 		{"x:number", []string{"1", "-2.50", "10", "many"}, false}, {"aws:sourcearn", []string{"arn:aws:s3:::x", "arn:aws:sns:us-west-2:111122223333:x:y", "x"}, false},
+		{"x:groups", []string{"us-west-2", "alice", "Finance"}, true},
 		{"x:bytes", []string{"x", "\x00\xff"}, false},
 	} {
 		if c.n(2) == 0 {
@@ -199,7 +200,7 @@ func (c *chooser) conditions() map[string]any {
 
 func (c *chooser) key(f family) string {
 	common := []string{"kms:EncryptionContext:App", "kms:EncryptionContext:stage", "kms:EncryptionContextKeys", "aws:username", "aws:TagKeys",
-		"kms:ResourceAliases", "kms:KeySpec", "aws:ResourceTag/App", "x:none"}
+		"kms:ResourceAliases", "kms:KeySpec", "aws:ResourceTag/App", "x:none", "x:groups"}
 	switch f {
 	case familyNumeric:
 		return pick(c, "x:number", "x:none", "aws:username")

@@ -27,7 +27,8 @@ func (e *evaluation) resource(p *arnPattern) (matched, resolved bool) {
 		return true, true
 	}
 	if e.req.Resource.Type == ResourceNone {
-		return e.req.Resource.ARN != "" && p.accountWide(&e.arn), true
+		_, resolved = p.matches(e, &e.arn, e.req.Resource.ARN)
+		return e.req.Resource.ARN != "" && p.accountWide(&e.arn), resolved
 	}
 	return p.matches(e, &e.arn, e.req.Resource.ARN)
 }
