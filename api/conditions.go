@@ -161,14 +161,8 @@ func (c *conditionContext) aliases() policy.Values {
 func (c *conditionContext) global(k *policy.Key) policy.Values {
 	caller := c.x.call.Caller
 	switch k.ID {
-	case policy.KeyCallerAccount, policy.KeyPrincipalAccount:
-		return policy.NonEmpty(caller.Account)
-	case policy.KeyPrincipalType:
-		return policy.One(principalType(caller.Kind))
-	case policy.KeyUserID:
-		return policy.NonEmpty(caller.PrincipalID)
-	case policy.KeyUsername:
-		return policy.NonEmpty(caller.UserName)
+	case policy.KeyCallerAccount, policy.KeyPrincipalAccount, policy.KeyPrincipalType, policy.KeyUserID, policy.KeyUsername:
+		return ofCaller(k, caller)
 	case policy.KeyPrincipalIsAWSService:
 		return policy.Flag(caller.Kind == region.PrincipalService)
 	case policy.KeyViaAWSService, policy.KeyGrantIsForAWSResource:
@@ -187,6 +181,21 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 		return policy.NonEmpty(c.x.r.Referer())
 	}
 	return c.hop(k)
+}
+
+// ofCaller are the keys about who calls. The bearer of a provider's token is nobody of any account.
+func ofCaller(k *policy.Key, caller *region.Caller) policy.Values {
+	switch {
+	case caller.Web != nil:
+		return policy.Absent()
+	case k.ID == policy.KeyPrincipalType:
+		return policy.One(principalType(caller.Kind))
+	case k.ID == policy.KeyUserID:
+		return policy.NonEmpty(caller.PrincipalID)
+	case k.ID == policy.KeyUsername:
+		return policy.NonEmpty(caller.UserName)
+	}
+	return policy.NonEmpty(caller.Account)
 }
 
 func principalType(k region.PrincipalKind) string {

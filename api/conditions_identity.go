@@ -12,10 +12,16 @@ import (
 // ofIdentity are the keys about the caller's identity and session, and those of IAM and STS requests (spec 05 GLB-01).
 func (c *conditionContext) ofIdentity(k *policy.Key) (policy.Values, bool) {
 	caller := c.x.call.Caller
+	if v, ok := c.ofProvider(k); ok {
+		return v, true
+	}
 	switch k.ID {
 	case policy.KeyPrincipalArn:
 		if caller.Kind == region.PrincipalRoleSession {
 			return policy.One(caller.Standing.IdentityARN), true
+		}
+		if caller.Web != nil {
+			return policy.Absent(), true
 		}
 		return policy.One(caller.ARN), true
 	case policy.KeyPrincipalTag:
@@ -67,6 +73,8 @@ func (c *conditionContext) resourceTags() tagPairs {
 		return tagPairs(c.t.Identity.Tags)
 	case c.t.Policy != nil:
 		return tagPairs(c.t.Policy.Tags)
+	case c.t.Provider != nil:
+		return tagPairs(c.t.Provider.Tags)
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ func engineOf(c *region.Caller) (*engine, error) {
 		p.Kind = policy.FederatedUser
 	case region.PrincipalService:
 		p.Kind, p.Account = policy.Service, ""
+	case region.PrincipalWebIdentity:
+		p.Kind, p.Account = policy.WebIdentity, ""
 	}
 	if c.Standing != nil {
 		if err := e.stand(c); err != nil {

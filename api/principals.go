@@ -36,6 +36,8 @@ func (a *authorizer) exists(st *fsm.State, p policy.PrincipalRef) bool {
 		return st.Account(p.Account) != nil && (p.ARN == arn.Root(a.service.Partition(), p.Account) || p.Value == p.Account)
 	case policy.ServicePrincipal:
 		return a.services[p.Value]
+	case policy.ProviderPrincipal:
+		return true // as in IAM: tokens of a provider that is not there are refused
 	}
 	return a.identity(st, p) != nil
 }

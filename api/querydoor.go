@@ -15,6 +15,7 @@ import (
 	"github.com/trentkms/trent/api/awsjson"
 	"github.com/trentkms/trent/api/query"
 	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/iamfault"
@@ -100,6 +101,8 @@ func wipeCredentials(out any) {
 		o.AccessKey.SecretAccessKey.Wipe()
 	case *region.AssumeRoleOutput:
 		o.Credentials.SecretAccessKey.Wipe()
+	case *region.AssumeRoleWithWebIdentityOutput:
+		o.Credentials.SecretAccessKey.Wipe()
 	case *region.SessionTokenOutput:
 		o.Credentials.SecretAccessKey.Wipe()
 	}
@@ -116,7 +119,11 @@ func (x *queryExchange) run(ctx context.Context) error {
 	}
 	x.decode(form)
 	x.bodyHash = sha256.Sum256(x.body)
-	if x.sig, err = sigv4.Parse(x.r); err != nil {
+	if _, bearer := x.in.(region.Bearer); bearer {
+		if x.query != nil {
+			return x.query // there is no caller to wait for
+		}
+	} else if x.sig, err = sigv4.Parse(x.r); err != nil {
 		return signatureFault(err)
 	}
 	for n := 1; ; n++ {
@@ -174,7 +181,7 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 	x.call = region.Call{
 		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: &queryEdge{(*edge)(&x.exchange), x}, Held: x.held,
 	}
-	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scope())
+	caller, err := x.caller(ctx, st, now)
 	if err != nil {
 		return err
 	}
@@ -201,6 +208,14 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 		}
 	}
 	return x.decideAndDo(ctx)
+}
+
+// caller is who has signed the request, or who brings a token in the place of a signature.
+func (x *queryExchange) caller(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
+	if in, ok := x.in.(region.Bearer); ok && x.sig == nil {
+		return x.srv.bearers.bearer(ctx, st, in, now)
+	}
+	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scope())
 }
 
 // scope is what the request has to be signed for: this API, in this region or in the one that stands for all.
@@ -236,6 +251,9 @@ func (x *queryExchange) decideAndDo(ctx context.Context) (err error) {
 
 // assumeFault words a refusal to assume a role: alike, whether the role exists or not.
 func assumeFault(err error, caller *region.Caller, t *region.Target) error {
+	if t.Assumed && caller.Web != nil && errors.Is(err, fault.AccessDeniedException) {
+		return iamfault.AccessDenied("Not authorized to perform %s", t.Permission)
+	}
 	if t.Assumed && errors.Is(err, fault.AccessDeniedException) {
 		return iamfault.AccessDenied("User: %s is not authorized to perform: %s on resource: %s", caller.ARN, t.Permission, t.ARN)
 	}

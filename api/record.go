@@ -209,6 +209,8 @@ func identityOf(c *region.Caller) audit.UserIdentity {
 		u.Type = audit.TypeFederatedUser
 	case region.PrincipalService:
 		u.Type = audit.TypeAWSService
+	case region.PrincipalWebIdentity:
+		u = audit.UserIdentity{Type: audit.TypeWebIdentityUser, PrincipalID: c.PrincipalID, UserName: c.UserName, IdentityProvider: c.ARN}
 	}
 	return u
 }
@@ -216,6 +218,9 @@ func identityOf(c *region.Caller) audit.UserIdentity {
 // sessionOf describes temporary credentials, with the role behind a role session.
 func sessionOf(c *region.Caller) *audit.SessionContext {
 	s := &audit.SessionContext{CreationDate: c.Session.Issued}
+	if f := c.Session.FederatedBy(); f != nil {
+		s.FederatedProvider = f.URL
+	}
 	if c.Kind == region.PrincipalRoleSession {
 		role := c.Standing.Identity
 		s.Issuer = &audit.SessionIssuer{

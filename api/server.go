@@ -15,6 +15,7 @@ import (
 
 	"github.com/trentkms/trent/api/awsjson"
 	"github.com/trentkms/trent/api/iam"
+	"github.com/trentkms/trent/api/oidc"
 	"github.com/trentkms/trent/api/query"
 	"github.com/trentkms/trent/api/sts"
 	"github.com/trentkms/trent/api/throttle"
@@ -65,6 +66,7 @@ type Server struct {
 	authn       *authenticator
 	authz       *authorizer
 	waiting     atomic.Int64 // requests before authentication
+	bearers     *bearers
 	bodyMemory  atomic.Int64 // bytes
 	maxInFlight int64
 	admission   *admission
@@ -98,6 +100,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.Quotas != nil {
 		s.meter = throttle.NewMeter(cfg.Lessor)
 	}
+	s.bearers = &bearers{service: cfg.Service, log: cfg.Logger, source: oidc.NewSource(nil)}
 	for _, name := range Unsupported() {
 		s.unsupported[name] = true
 	}

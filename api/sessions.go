@@ -83,11 +83,11 @@ func (a *authenticator) open(ctx context.Context, st *fsm.State, sig *sigv4.Requ
 
 // sessionCaller is the principal of a session as it stands in the state.
 func (a *authenticator) sessionCaller(st *fsm.State, o *opened, accessKeyID string) (*region.Caller, error) {
-	if c := o.caller.Load(); c != nil && c.Reads[0].Version == parentVersion(st, o.session) && (c.Standing == nil || c.Standing.Current(st)) {
+	if c := o.caller.Load(); c != nil && c.Reads[0] == o.session.Origin(st) && (c.Standing == nil || c.Standing.Current(st)) {
 		return c, nil
 	}
 	s := o.session
-	reads := []fsm.Read{{Doc: fsm.DocAccessKey, Name: s.Parent, Version: parentVersion(st, s)}}
+	reads := []fsm.Read{s.Origin(st)}
 	c, err := a.principal(st, s.Account, s.Principal, s, reads)
 	if err != nil {
 		return nil, err
@@ -102,9 +102,4 @@ func (a *authenticator) sessionCaller(st *fsm.State, o *opened, accessKeyID stri
 	c.AccessKeyID = accessKeyID
 	o.caller.Store(c)
 	return c, nil
-}
-
-// parentVersion is the version of the access key that a session began with.
-func parentVersion(st *fsm.State, s *region.Session) uint64 {
-	return st.Version(fsm.Read{Doc: fsm.DocAccessKey, Name: s.Parent})
 }

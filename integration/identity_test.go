@@ -42,6 +42,7 @@ func TestIdentityPage(t *testing.T) {
 		"arn:aws:iam::111122223333:user/ann", "denied, as it should be", "not without a context", `"Enabled"`, "denied at once", "unknown at once",
 		"An error occurred (AccessDeniedException) when calling the Encrypt operation: User: arn:aws:iam::111122223333:user/ann is not authorized to perform: kms:Encrypt",
 		"An error occurred (InvalidClientTokenId) when calling the GetCallerIdentity operation: The security token included in the request is invalid.",
+		"arn:aws:sts::111122223333:assumed-role/pods/api-1", "oidc-provider/kubernetes.example  sts.amazonaws.com  from a file",
 		`statement: Allow "Tenant" in arn:aws:iam::111122223333:policy/acme`,
 	} {
 		if !strings.Contains(text, want) {

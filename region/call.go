@@ -20,6 +20,8 @@ const (
 	PrincipalRoleSession
 	PrincipalFederatedUser
 	PrincipalService
+	// PrincipalWebIdentity is the bearer of a provider's token. It has no permissions of its own: it assumes a role.
+	PrincipalWebIdentity
 )
 
 // Caller is an authenticated principal. It is made once per access key and shared between requests; it is never changed.
@@ -34,6 +36,8 @@ type Caller struct {
 	Standing *Standing
 	// Session is set for temporary credentials.
 	Session *Session
+	// Web is set for PrincipalWebIdentity.
+	Web *WebIdentity
 	// Engine holds what the policy engine made of this caller; it is package api's.
 	Engine atomic.Value
 	// Reads are the documents that this identity was read from, with their versions.
@@ -99,6 +103,8 @@ type Target struct {
 	// if there is none of that name.
 	Identity *fsm.Identity
 	Policy   *fsm.ManagedPolicy
+	// Provider is the OpenID Connect provider that an IAM operation is about, nil if there is none.
+	Provider *fsm.OIDCProvider
 	// Assumed tells that Identity is the role that is to be assumed: its trust policy has a say.
 	Assumed    bool
 	Conditions Conditions
@@ -131,6 +137,9 @@ type Edge interface {
 	// CheckPolicy validates a policy of an identity or session that is about to be put (spec 04 IDP-01). Of a trust policy it
 	// returns the unique ids of the users and roles that it names. The error is what the client is told.
 	CheckPolicy(c *Call, kind PolicyKind, document string) ([]fsm.PolicyPrincipal, error)
+	// CheckIssuer checks the URL of an issuer of tokens, CheckKeySet an issuer's key set. The errors' texts are for the client.
+	CheckIssuer(url string) error
+	CheckKeySet(text string) error
 	// Record renders the audit record of a change that will have succeeded with output out (nil if the operation has none).
 	Record(c *Call, out any) []byte
 }

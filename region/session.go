@@ -28,7 +28,7 @@ type Session struct {
 	Principal string
 	// Name is the session name of a role session.
 	Name string
-	// Parent is the long-term access key at the beginning of the chain; with it the session ends.
+	// Parent is the long-term access key at the beginning of the chain; with it the session ends. "" if Federation is set.
 	Parent string
 	// Issued and Expires bound the session.
 	Issued, Expires time.Time
@@ -40,6 +40,8 @@ type Session struct {
 	Transitive []string
 	// SourceIdentity is what the first caller of the chain has set.
 	SourceIdentity string
+	// Federation is set if the chain began with a provider's token and not with an access key.
+	Federation *Federation
 }
 
 // A session token is, in base64: magic "TRT" and version 1 (4 bytes), the region's name behind its length (1 byte), the domain
@@ -69,6 +71,8 @@ type claims struct {
 	Tags           []fsm.Tag `cbor:"11,keyasint,omitempty"`
 	Transitive     []string  `cbor:"12,keyasint,omitempty"`
 	SourceIdentity string    `cbor:"13,keyasint,omitempty"`
+
+	Federation *Federation `cbor:"14,keyasint,omitempty"`
 }
 
 // ErrSessionToken reports a session token that this region did not seal for the access key it came with.
@@ -94,7 +98,7 @@ func (s *Service) sealSession(ctx context.Context, st *fsm.State, in *Session) (
 	plain, err := cbor.Marshal(claims{
 		Kind: uint8(in.Kind), Account: in.Account, Principal: in.Principal, Secret: secret.Bytes(), Name: in.Name, Parent: in.Parent,
 		Issued: in.Issued.UnixMilli(), Expires: in.Expires.UnixMilli(), Policies: in.Policies, PolicyARNs: in.PolicyARNs,
-		Tags: in.Tags, Transitive: in.Transitive, SourceIdentity: in.SourceIdentity,
+		Tags: in.Tags, Transitive: in.Transitive, SourceIdentity: in.SourceIdentity, Federation: in.Federation,
 	})
 	if err != nil {
 		return nil, 0, err
@@ -140,7 +144,7 @@ func (s *Service) OpenSession(ctx context.Context, st *fsm.State, accessKeyID, t
 	return &Session{
 		Kind: PrincipalKind(c.Kind), Account: c.Account, Principal: c.Principal, Name: c.Name, Parent: c.Parent,
 		Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires), Policies: c.Policies, PolicyARNs: c.PolicyARNs,
-		Tags: c.Tags, Transitive: c.Transitive, SourceIdentity: c.SourceIdentity,
+		Tags: c.Tags, Transitive: c.Transitive, SourceIdentity: c.SourceIdentity, Federation: c.Federation,
 	}, shape.NewSecret(c.Secret), nil
 }
 
@@ -162,9 +166,9 @@ func (s *Service) sessionParts(st *fsm.State, token string) (*fsm.DomainKey, []b
 	return st.DomainKey(binary.BigEndian.Uint32([]byte(rest[:4]))), []byte(rest[4:])
 }
 
-// Ended tells whether what a session stands on is gone: its role or user, or the access key that it began with.
+// Ended tells whether what a session stands on is gone: its role or user, or the access key or provider that it began with.
 func (s *Session) Ended(st *fsm.State) bool {
-	if k := st.AccessKey(s.Parent); k == nil || !k.Active {
+	if s.originGone(st) {
 		return true
 	}
 	return s.Principal != RootPrincipal && st.Identity(s.Principal) == nil

@@ -204,7 +204,7 @@ func (s *Service) AssumeRole(ctx context.Context, c *Call, in *AssumeRoleInput) 
 
 // inherit takes over what goes from a session to the next: its beginning, its source identity, its transitive tags.
 func (s *Session) inherit(from *Session) error {
-	s.Parent = from.Parent
+	s.Parent, s.Federation = from.Parent, from.Federation.chained()
 	if from.SourceIdentity != "" {
 		if s.SourceIdentity != "" && s.SourceIdentity != from.SourceIdentity {
 			return iamfault.AccessDenied("The source identity of a session cannot be changed.")

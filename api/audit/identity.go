@@ -10,6 +10,8 @@ const (
 	TypeFederatedUser = "FederatedUser"
 	TypeAWSAccount    = "AWSAccount"
 	TypeAWSService    = "AWSService"
+	// TypeWebIdentityUser is the bearer of an identity provider's token.
+	TypeWebIdentityUser = "WebIdentityUser"
 )
 
 // InternalCaller is what internal events name as caller, address and user agent (spec 03 AUD-43).
@@ -28,6 +30,8 @@ type UserIdentity struct {
 	Session *SessionContext
 	// InvokedBy is the service that acted for the caller, or [InternalCaller].
 	InvokedBy string
+	// IdentityProvider is the provider whose token the caller brings.
+	IdentityProvider string
 }
 
 // SessionContext describes temporary credentials. Issuer is nil unless a role was assumed.
@@ -35,6 +39,8 @@ type SessionContext struct {
 	MFAAuthenticated bool
 	CreationDate     time.Time
 	Issuer           *SessionIssuer
+	// FederatedProvider is the provider whose token the session was made for, "" for others.
+	FederatedProvider string
 }
 
 // SessionIssuer is the role behind a session.
@@ -85,6 +91,7 @@ func (e *encoder) identity(u *UserIdentity) {
 		e.session(u.Session)
 	}
 	e.optional("invokedBy", u.InvokedBy)
+	e.optional("identityProvider", u.IdentityProvider)
 	e.close()
 }
 
@@ -106,6 +113,11 @@ func (e *encoder) session(s *SessionContext) {
 		e.optional("arn", i.ARN)
 		e.optional("accountId", i.AccountID)
 		e.optional("userName", i.UserName)
+		e.close()
+	}
+	if s.FederatedProvider != "" {
+		e.open("webIdFederationData")
+		e.text("federatedProvider", s.FederatedProvider)
 		e.close()
 	}
 	e.close()

@@ -18,6 +18,9 @@ func API() *query.API {
 			Request: []string{"RoleArn", "RoleSessionName", "PolicyArns", "Policy", "DurationSeconds", "Tags", "TransitiveTagKeys",
 				"ExternalId", "SourceIdentity"},
 		}, service.AssumeRole), shownRole, "Credentials", "AssumedRoleUser"),
+		query.Recorded(query.Define(query.Row{
+			Name: "AssumeRoleWithWebIdentity", Request: []string{"RoleArn", "RoleSessionName", "PolicyArns", "Policy", "DurationSeconds"},
+		}, service.AssumeRoleWithWebIdentity), shownBearer, "Credentials", "SubjectFromWebIdentityToken", "AssumedRoleUser", "Provider", "Audience"),
 		query.Define(query.Row{Name: "GetAccessKeyInfo", Request: []string{"AccessKeyId"}}, service.GetAccessKeyInfo),
 		query.Define(query.Row{Name: "GetCallerIdentity"}, service.GetCallerIdentity),
 		query.Recorded(query.Define(query.Row{Name: "GetSessionToken", Request: []string{"DurationSeconds"}}, service.GetSessionToken),
@@ -25,11 +28,18 @@ func API() *query.API {
 	})
 }
 
-// roleRecord and sessionRecord are what audit records show of new credentials: neither secret nor token.
+// roleRecord, bearerRecord and sessionRecord are what audit records show of new credentials: neither secret nor token.
 type (
 	roleRecord struct {
 		Credentials     *region.CredentialsRecord `wire:"Credentials"`
 		AssumedRoleUser *region.AssumedRoleUser   `wire:"AssumedRoleUser"`
+	}
+	bearerRecord struct {
+		Credentials     *region.CredentialsRecord `wire:"Credentials"`
+		Subject         string                    `wire:"SubjectFromWebIdentityToken"`
+		AssumedRoleUser *region.AssumedRoleUser   `wire:"AssumedRoleUser"`
+		Provider        string                    `wire:"Provider"`
+		Audience        string                    `wire:"Audience"`
 	}
 	sessionRecord struct {
 		Credentials *region.CredentialsRecord `wire:"Credentials"`
@@ -38,6 +48,10 @@ type (
 
 func shownRole(out *region.AssumeRoleOutput) *roleRecord {
 	return &roleRecord{shown(out.Credentials), out.AssumedRoleUser}
+}
+
+func shownBearer(out *region.AssumeRoleWithWebIdentityOutput) *bearerRecord {
+	return &bearerRecord{shown(out.Credentials), out.Subject, out.AssumedRoleUser, out.Provider, out.Audience}
 }
 
 func shownSession(out *region.SessionTokenOutput) *sessionRecord {

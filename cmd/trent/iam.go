@@ -16,7 +16,7 @@ import (
 
 func iamCommand() *cobra.Command {
 	cmd := group("iam", "Look at users, groups, roles and policies, move them, and ask why a call is allowed or denied",
-		iamUsersCommand(), iamKeysCommand(), iamExportCommand(), iamImportCommand(), iamSimulateCommand())
+		iamUsersCommand(), iamKeysCommand(), iamProvidersCommand(), iamProviderKeysCommand(), iamExportCommand(), iamImportCommand(), iamSimulateCommand())
 	cmd.Long = cmd.Short + ". The commands call the same API\n" +
 		"as the AWS CLI and read the same environment: AWS_ENDPOINT_URL_IAM, AWS_REGION, AWS_ACCESS_KEY_ID,\n" +
 		"AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CA_BUNDLE."
@@ -101,14 +101,14 @@ func iamKeysCommand() *cobra.Command {
 
 func iamExportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "export", Short: "Write users, groups, roles and policies as JSON, without credentials", Args: arguments(cobra.NoArgs),
+		Use: "export", Short: "Write users, groups, roles, policies and providers as JSON, without credentials", Args: arguments(cobra.NoArgs),
 		RunE: withIAM(exportIdentities),
 	}
 }
 
 func iamImportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "import FILE", Short: "Bring users, groups, roles and policies from a file of trent iam export; nothing is removed",
+		Use: "import FILE", Short: "Bring users, groups, roles, policies and providers from a file of trent iam export; nothing is removed",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,12 +15,14 @@ import (
 // identityFile is what trent iam export writes and import reads: an account's identities without credentials.
 type identityFile struct {
 	// Account is the account that the file comes from; import puts the account of its credentials in the place of it in ARNs
-	// of policies.
-	Account  string         `json:"account"`
-	Policies []filePolicy   `json:"policies,omitempty"`
-	Groups   []fileIdentity `json:"groups,omitempty"`
-	Roles    []fileIdentity `json:"roles,omitempty"`
-	Users    []fileIdentity `json:"users,omitempty"`
+	// of policies and in the trust policies of roles.
+	Account string `json:"account"`
+	// Providers are those of OpenID Connect.
+	Providers []fileProvider `json:"providers,omitempty"`
+	Policies  []filePolicy   `json:"policies,omitempty"`
+	Groups    []fileIdentity `json:"groups,omitempty"`
+	Roles     []fileIdentity `json:"roles,omitempty"`
+	Users     []fileIdentity `json:"users,omitempty"`
 }
 
 type filePolicy struct {
@@ -73,6 +76,13 @@ func exportIdentities(ctx context.Context, c *iamClient, out io.Writer) error {
 		if err := describeRole(ctx, c, &f.Roles[i]); err != nil {
 			return err
 		}
+	}
+	providers, err := c.providers(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range providers {
+		f.Providers = append(f.Providers, fileOfProvider(&providers[i]))
 	}
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
@@ -129,6 +139,11 @@ func importIdentities(ctx context.Context, c *iamClient, in io.Reader, out io.Wr
 		return err
 	}
 	m := &importer{c, out, f.Account, account}
+	for i := range f.Providers {
+		if err := m.provider(ctx, &f.Providers[i]); err != nil {
+			return fmt.Errorf("provider %s: %w", f.Providers[i].URL, err)
+		}
+	}
 	for i := range f.Policies {
 		if err := m.policy(ctx, &f.Policies[i]); err != nil {
 			return fmt.Errorf("policy %s: %w", f.Policies[i].Name, err)
@@ -152,6 +167,11 @@ func (m *importer) say(format string, args ...any) { _, _ = fmt.Fprintf(m.out, f
 // local is an ARN with this account in the place of the file's.
 func (m *importer) local(arn string) string {
 	return strings.Replace(arn, "::"+m.from+":", "::"+m.account+":", 1)
+}
+
+// trust is a role's trust policy with this account's principals in the place of the file's.
+func (m *importer) trust(f *fileIdentity) string {
+	return strings.ReplaceAll(string(f.Trust), ":iam::"+m.from+":", ":iam::"+m.account+":")
 }
 
 // policy makes a managed policy, or puts the file's document in force if another is.
@@ -225,7 +245,7 @@ func (m *importer) identity(ctx context.Context, kind string, f *fileIdentity) e
 	}
 	in := with("Path", f.Path)
 	if kind == "Role" {
-		in.Set("AssumeRolePolicyDocument", string(f.Trust))
+		in.Set("AssumeRolePolicyDocument", m.trust(f))
 		in.Set("Description", f.Description)
 		in.Set("MaxSessionDuration", strconv.Itoa(max(f.MaxSession, 3600)))
 	}
@@ -236,7 +256,7 @@ func (m *importer) identity(ctx context.Context, kind string, f *fileIdentity) e
 	case !isCode(err, "EntityAlreadyExists"):
 		return err
 	case kind == "Role":
-		if err := m.c.iam(ctx, "UpdateAssumeRolePolicy", with("PolicyDocument", string(f.Trust)), nil); err != nil {
+		if err := m.c.iam(ctx, "UpdateAssumeRolePolicy", with("PolicyDocument", m.trust(f)), nil); err != nil {
 			return err
 		}
 		in := with("Description", f.Description, "MaxSessionDuration", strconv.Itoa(max(f.MaxSession, 3600)))
@@ -268,14 +288,9 @@ func (m *importer) rest(ctx context.Context, kind string, f *fileIdentity, name 
 			return err
 		}
 	}
-	n := 0
-	for key, value := range f.Tags {
-		n++
-		name.Set(fmt.Sprintf("Tags.member.%d.Key", n), key)
-		name.Set(fmt.Sprintf("Tags.member.%d.Value", n), value)
-	}
-	if n == 0 {
+	if len(f.Tags) == 0 {
 		return nil
 	}
+	maps.Copy(name, tagValues(f.Tags))
 	return m.c.iam(ctx, "Tag"+kind, name, nil)
 }

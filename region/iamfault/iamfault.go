@@ -79,3 +79,18 @@ func AccessDenied(format string, args ...any) *Error {
 func PackedPolicyTooLarge(format string, args ...any) *Error {
 	return newError("PackedPolicyTooLarge", http.StatusBadRequest, format, args)
 }
+
+// InvalidIdentityToken is for a provider's token that cannot be accepted.
+func InvalidIdentityToken(format string, args ...any) *Error {
+	return newError("InvalidIdentityToken", http.StatusBadRequest, format, args)
+}
+
+// ExpiredToken is for a provider's token whose time is over.
+func ExpiredToken(format string, args ...any) *Error {
+	return newError("ExpiredTokenException", http.StatusBadRequest, format, args)
+}
+
+// IDPCommunicationError is for a provider whose keys cannot be had; clients try again.
+func IDPCommunicationError(format string, args ...any) *Error {
+	return newError("IDPCommunicationError", http.StatusBadRequest, format, args)
+}

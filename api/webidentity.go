@@ -1,0 +1,183 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/trentkms/trent/api/oidc"
+	"github.com/trentkms/trent/api/policy"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+	"github.com/trentkms/trent/region/iamfault"
+)
+
+// bearers finds out who brings a provider's token. Providers are looked up in the state of each request; what is remembered are
+// keys.
+type bearers struct {
+	service *region.Service
+	log     *slog.Logger
+	source  *oidc.Source
+	// offline are the parsed key sets of the providers that have one, by its text; a handful.
+	offline sync.Map // string -> *oidc.KeySet
+}
+
+// bearer verifies the token of a request that has no signature and returns the caller that it makes.
+func (b *bearers) bearer(ctx context.Context, st *fsm.State, in region.Bearer, now time.Time) (*region.Caller, error) {
+	account, secret := in.Bearer()
+	token, err := oidc.Parse(string(secret.Bytes()))
+	if err != nil {
+		return nil, b.refuse(nil, err)
+	}
+	issuer := token.Issuer()
+	url, _ := strings.CutPrefix(issuer, "https://")
+	p := st.OIDCProvider(account, url)
+	if p == nil || issuer == url {
+		return nil, iamfault.InvalidIdentityToken("No OpenIDConnect provider found in your account for %.256s", issuer)
+	}
+	if err := b.verify(ctx, p, token); err != nil {
+		return nil, b.refuse(p, err)
+	}
+	claims, err := token.Check("https://"+p.URL, p.ClientIDs, now)
+	if err != nil {
+		return nil, b.refuse(p, err)
+	}
+	return b.caller(p, claims), nil
+}
+
+// verify checks the signature under the provider's own key set, or under the keys that its issuer publishes.
+func (b *bearers) verify(ctx context.Context, p *fsm.OIDCProvider, t *oidc.Token) error {
+	if p.Keys == "" {
+		return b.source.Verify(ctx, oidc.Issuer{URL: "https://" + p.URL, Thumbprints: p.Thumbprints}, t)
+	}
+	v, ok := b.offline.Load(p.Keys)
+	if !ok {
+		set, err := oidc.ParseKeySet([]byte(p.Keys))
+		if err != nil {
+			return err
+		}
+		b.offline.Clear() // old ones; those in use come back
+		b.offline.Store(p.Keys, set)
+		v = set
+	}
+	return v.(*oidc.KeySet).Verify(t)
+}
+
+// refuse says in the words of STS why a token is refused, and tells the operator.
+func (b *bearers) refuse(p *fsm.OIDCProvider, err error) error {
+	level, name := slog.LevelDebug, ""
+	if p != nil {
+		name = p.URL
+	}
+	said := iamfault.InvalidIdentityToken("The web identity token that was passed could not be validated.")
+	switch {
+	case errors.Is(err, oidc.ErrExpired):
+		said = iamfault.ExpiredToken("Token expired: the current time must be before the expiration time of the token.")
+	case errors.Is(err, oidc.ErrNotYet):
+		said = iamfault.InvalidIdentityToken("The web identity token is not valid yet.")
+	case errors.Is(err, oidc.ErrAudience):
+		said = iamfault.InvalidIdentityToken("Incorrect token audience")
+	case errors.Is(err, oidc.ErrFetch):
+		level = slog.LevelWarn
+		said = iamfault.IDPCommunicationError("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
+	case errors.Is(err, oidc.ErrNoKey):
+		said = iamfault.InvalidIdentityToken("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
+	case errors.Is(err, oidc.ErrBusy), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fault.Unavailable(err)
+	case errors.Is(err, oidc.ErrKeySet):
+		return fault.Internal(err) // it was parsed when it was put
+	}
+	b.log.Log(context.Background(), level, "web identity token refused", "provider", name, "reason", err)
+	return said
+}
+
+// caller is the bearer of a verified token.
+func (b *bearers) caller(p *fsm.OIDCProvider, c *oidc.Claims) *region.Caller {
+	w := &region.WebIdentity{
+		Provider: p, ProviderARN: b.service.ProviderARN(p), Subject: c.Subject, Audience: c.Audience, Claims: c.Values,
+		SourceIdentity: c.SourceIdentity, Transitive: c.Transitive,
+	}
+	for _, t := range c.Tags {
+		w.Tags = append(w.Tags, region.IAMTag{Key: t.Key, Value: t.Value})
+	}
+	return &region.Caller{
+		Kind: region.PrincipalWebIdentity, Account: p.Account, ARN: w.ProviderARN, UserName: c.Subject, Web: w,
+		PrincipalID: w.ProviderARN + ":" + strings.Join(c.Audience, " ") + ":" + c.Subject,
+	}
+}
+
+// CheckIssuer implements region.Edge.
+func (e *edge) CheckIssuer(url string) error { return oidc.CheckURL(url) }
+
+// CheckKeySet implements region.Edge.
+func (e *edge) CheckKeySet(text string) error {
+	_, err := oidc.ParseKeySet([]byte(text))
+	return err
+}
+
+// ofProvider are the keys about the provider behind a call and the claims of its token (spec 05 VAR-04): all of them while a role
+// is assumed with the token, subject and audience in the session that this made.
+func (c *conditionContext) ofProvider(k *policy.Key) (policy.Values, bool) {
+	caller := c.x.call.Caller
+	if w := caller.Web; w != nil {
+		if k.ID == policy.KeyFederatedProvider {
+			return policy.One(w.ProviderARN), true
+		}
+		name, ok := claimOf(k, w.Provider.URL)
+		if !ok {
+			return policy.Values{}, false
+		}
+		return claim(w.Claims, name), true
+	}
+	f := caller.Session.FederatedBy()
+	if f == nil {
+		return policy.Values{}, false
+	}
+	if k.ID == policy.KeyFederatedProvider {
+		return policy.One(c.x.srv.service.FederationARN(f)), true
+	}
+	switch name, _ := claimOf(k, f.URL); name {
+	case "sub":
+		return policy.One(f.Subject), true
+	case "aud":
+		return manyOrOne(strings.Fields(f.Audience)), true
+	}
+	return policy.Values{}, false
+}
+
+// claimOf returns the claim that a condition key asks for, in lower case, if the key is of the issuer.
+func claimOf(k *policy.Key, url string) (string, bool) {
+	if k.ID != policy.KeyUnknown || len(k.Name) <= len(url) || !strings.EqualFold(k.Name[:len(url)], url) || k.Name[len(url)] != ':' {
+		return "", false
+	}
+	return k.Name[len(url)+1:], true
+}
+
+// claim returns a claim by its name in whatever case, as condition keys are compared. Claims that differ in case only cannot be
+// told apart and prove nothing.
+func claim(claims map[string][]string, name string) policy.Values {
+	var found []string
+	n := 0
+	for claim, values := range claims {
+		if strings.EqualFold(claim, name) {
+			found = values
+			n++
+		}
+	}
+	if n > 1 {
+		return policy.Void()
+	}
+	return manyOrOne(found)
+}
+
+func manyOrOne(values []string) policy.Values {
+	if len(values) == 1 {
+		return policy.One(values[0])
+	}
+	return policy.Many(slices.Clone(values))
+}
