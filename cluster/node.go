@@ -149,7 +149,7 @@ func (n *Node) Close() error {
 		return nil
 	}
 	drained := n.proposals.close()
-	n.handOver()
+	n.HandOver()
 	within(closeTimeout, drained, n.life.dead)
 	n.adding.Lock()
 	n.die()
@@ -158,8 +158,9 @@ func (n *Node) Close() error {
 	return errors.Join(n.life.err(), n.shutdown())
 }
 
-// handOver gives leadership away, so that the others need not wait for a timeout.
-func (n *Node) handOver() {
+// HandOver gives leadership away if this node leads and another voter can take it, so that the others need not wait for a
+// timeout. It takes at most ElectionTimeout. Writes wait meanwhile.
+func (n *Node) HandOver() {
 	_, cfg := n.fsm.State().Config()
 	if n.life.stopped() || n.lead.Load() == nil || soleVoter(cfg, n.server) {
 		return

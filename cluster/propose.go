@@ -41,6 +41,9 @@ func (n *Node) propose(ctx context.Context, cmd fsm.Command, fwd Forwarder) (fsm
 	if err := ctx.Err(); err != nil {
 		return fsm.Result{}, fmt.Errorf("%w (%v)", ErrCanceled, err)
 	}
+	if err := n.known(cmd); err != nil { // the leader may be one of those that could not even read it
+		return fsm.Result{}, err
+	}
 	if !n.proposals.enter() {
 		return fsm.Result{}, n.proposals.refusal()
 	}
@@ -134,10 +137,31 @@ func (n *Node) proposeLeading(ctx context.Context, cmd fsm.Command) (fsm.Result,
 	if err := n.clockErr(); err != nil {
 		return fsm.Result{}, err
 	}
-	if cmd.Body != nil && fsm.Level(cmd.Body.Kind()) > fsm.LevelInitial && fsm.Level(cmd.Body.Kind()) > n.fsm.State().FeatureLevel() {
-		return fsm.Result{}, ErrOldNodes
+	if err := n.known(cmd); err != nil {
+		return fsm.Result{}, err
 	}
 	return n.append(ctx, cmd)
+}
+
+// FeatureLevel is the highest level that every node of the group can apply, as far as this node knows: a command of a level
+// above it must not be proposed. It never exceeds what this node knows itself.
+func (n *Node) FeatureLevel() int {
+	s := n.fsm.State()
+	if _, cfg := s.Config(); len(cfg.Servers) == 1 && cfg.Servers[0].ID == n.server {
+		return fsm.MaxLevel() // alone: nobody else reads the log
+	}
+	return min(s.FeatureLevel(), fsm.MaxLevel())
+}
+
+// known is ErrOldNodes if a node of the group may not know the command: it could not apply the log any more.
+func (n *Node) known(cmd fsm.Command) error {
+	if cmd.Body == nil {
+		return nil
+	}
+	if level := fsm.Level(cmd.Body.Kind()); level > fsm.LevelInitial && level > n.FeatureLevel() {
+		return ErrOldNodes
+	}
+	return nil
 }
 
 // append stamps a command with region time and has Raft commit and apply it.

@@ -79,7 +79,7 @@ func since(level int) func(*commandRow) { return func(r *commandRow) { r.level =
 
 // commandRows is the table of commands.
 func commandRows() []commandRow {
-	return []commandRow{
+	return append(upcoming(), []commandRow{
 		command(applyTermStart, initial, forgotten),
 		command(applyInitRegion, initial, forgotten),
 		command(applySetQuotas),
@@ -130,7 +130,7 @@ func commandRows() []commandRow {
 		command(applySetAccessKeyStatus),
 		command(applyPutOIDCProvider, since(LevelProviders)),
 		command(applyDeleteOIDCProvider, since(LevelProviders)),
-	}
+	}...)
 }
 
 // commandTable indexes the rows by kind.

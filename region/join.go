@@ -135,7 +135,7 @@ func (m *Members) admit(ctx context.Context, in joinRequest) (out joinAnswer, er
 	if kind := m.service.cfg.HSM.Info().Kind; in.HSM != kind && !in.AllowMixed {
 		return out, fmt.Errorf("the nodes of this region have HSMs of kind %q, the node has %q; join with --allow-mixed-hsm if that is meant", kind, in.HSM)
 	}
-	if in.FeatureLevel < st.FeatureLevel() {
+	if in.FeatureLevel < m.node.FeatureLevel() {
 		return out, errors.New("the node runs an older version than the region needs; upgrade it")
 	}
 	row := fsm.Node{ID: in.NodeID, Address: in.Address, Transport: in.Transport, Mechanism: in.Mechanism, FeatureLevel: in.FeatureLevel}

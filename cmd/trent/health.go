@@ -70,6 +70,9 @@ func (n *node) healthz(w http.ResponseWriter, r *http.Request) {
 func (n *node) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	var reasons []string
+	if n.draining.Load() {
+		reasons = append(reasons, "stopping: the node was told to end")
+	}
 	for _, c := range n.checks(r.Context()) {
 		if c.err != nil {
 			reasons = append(reasons, c.name+": "+c.err.Error())

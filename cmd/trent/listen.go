@@ -34,6 +34,7 @@ const (
 type listener struct {
 	net.Listener
 	server *http.Server
+	ops    bool // it serves health and metrics, not the API
 }
 
 // open opens a listener's address, so that mistakes show before anything is served.
@@ -60,7 +61,7 @@ func open(l config.Listener, h http.Handler, log *slog.Logger) (*listener, error
 	if len(l.Proxies) > 0 {
 		ln = &proxyproto.Listener{Listener: ln, Trusted: l.Proxies, Required: l.ProxyProtocol == config.ProxyRequired}
 	}
-	return &listener{netutil.LimitListener(ln, maxConnections), srv}, nil
+	return &listener{netutil.LimitListener(ln, maxConnections), srv, l.Serves == config.ServesOps}, nil
 }
 
 // serve serves until shutdown.
@@ -89,20 +90,17 @@ func (n *node) run(ctx context.Context, listeners ...*listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		n.log.Info("stopping: draining requests")
 	case err = <-n.failed:
 		// Storage has failed: nothing may be answered any more.
 		return err
 	case err = <-ended:
 	}
-	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	for _, l := range listeners {
-		if e := l.shutdown(drain); e != nil {
-			n.log.Warn("requests were cut off", "error", e)
-		}
+	if failed := n.drain(listeners); failed != nil {
+		return failed
 	}
-	n.close(drain)
+	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	n.close(limit)
 	return err
 }
 

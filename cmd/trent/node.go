@@ -43,6 +43,8 @@ type node struct {
 	// life ends when the node begins to close.
 	life context.Context
 	end  context.CancelFunc
+	// draining is set when the node is about to close and still serves.
+	draining atomic.Bool
 	// stopping is set when the node begins to close.
 	stopping atomic.Bool
 	// failed receives the first error after which the process must end.
@@ -227,6 +229,7 @@ const soloTimeout = 20 * time.Millisecond
 func (n *node) work() {
 	n.cluster.WhileLeader("schedule", func(ctx context.Context, _ uint64) { n.service.Schedule(ctx) })
 	go n.service.ReportUsage(n.life)
+	n.upcoming()
 }
 
 // close ends the node, last opened first. It can be called on a node that is half open.

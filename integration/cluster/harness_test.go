@@ -5,6 +5,8 @@ package cluster_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -35,6 +37,10 @@ type regionOf struct {
 	dir, binary string
 	nodes       []*process
 	key, secret string
+	// shape completes a node's addresses and returns the part of its configuration that follows the HSM.
+	shape func(p *process) string
+	// roots are the authorities of the nodes' certificates; nil if they serve without TLS.
+	roots *x509.CertPool
 }
 
 // process is one node.
@@ -43,6 +49,8 @@ type process struct {
 	name, id      string
 	dir, config   string
 	api, clusterA string
+	ops           string // address of health and metrics, "" for none
+	binary        string
 	cmd           *exec.Cmd
 	log           *lockedBuffer
 	ended         chan struct{}
@@ -68,6 +76,12 @@ func (l *lockedBuffer) String() string {
 // newRegion makes a region of three nodes; the second and third join through the one before them.
 func newRegion(t testing.TB) *regionOf {
 	t.Helper()
+	return newRegionOf(t, plain, nil)
+}
+
+// newRegionOf is newRegion with another configuration.
+func newRegionOf(t testing.TB, shape func(p *process) string, roots *x509.CertPool) *regionOf {
+	t.Helper()
 	binary, err := trenttest.Binary()
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +91,7 @@ func newRegion(t testing.TB) *regionOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &regionOf{t: t, dir: dir, binary: binary}
+	r := &regionOf{t: t, dir: dir, binary: binary, shape: shape, roots: roots}
 	t.Cleanup(r.end)
 	first := r.configure()
 	var made struct{ NodeID, AccessKeyID, SecretAccessKey string }
@@ -114,31 +128,14 @@ func (r *regionOf) end() {
 // configure makes the directory and the configuration of a further node.
 func (r *regionOf) configure() *process {
 	r.t.Helper()
-	p := &process{region: r, name: fmt.Sprint("n", len(r.nodes)+1), log: &lockedBuffer{}}
+	p := &process{region: r, name: fmt.Sprint("n", len(r.nodes)+1), log: &lockedBuffer{}, binary: r.binary}
 	p.dir = filepath.Join(r.dir, p.name)
 	p.config = filepath.Join(p.dir, "node.hcl")
 	p.api, p.clusterA = free(r.t), free(r.t)
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	text := fmt.Sprintf(`
-region   = "eu-central-1"
-account  = %q
-data_dir = "data"
-hsm "embedded" {
-  pin_file = "pin"
-}
-listener "api" {
-  address    = %q
-  plain_http = true
-}
-cluster {
-  address = %q
-}
-audit {
-  segment_size = 1048576
-}
-`, account, p.api, p.clusterA)
+	text := fmt.Sprintf("region = \"eu-central-1\"\naccount = %q\ndata_dir = \"data\"\nhsm \"embedded\" {\n  pin_file = \"pin\"\n}\n%s", account, r.shape(p))
 	for name, content := range map[string]string{"node.hcl": text, "pin": "1234567890abcdef\n"} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o600); err != nil {
 			r.t.Fatal(err)
@@ -146,6 +143,23 @@ audit {
 	}
 	r.nodes = append(r.nodes, p)
 	return p
+}
+
+// plain is a node that serves its API without TLS and stops at once.
+func plain(p *process) string {
+	return fmt.Sprintf(`
+listener "api" {
+  address    = %q
+  plain_http = true
+}
+cluster {
+  address     = %q
+  drain_delay = "0s"
+}
+audit {
+  segment_size = 1048576
+}
+`, p.api, p.clusterA)
 }
 
 // free is an address that nobody listens on.
@@ -276,7 +290,7 @@ func (r *regionOf) eventually(what string, ok func() bool) {
 // start runs the node's process.
 func (p *process) start() {
 	p.region.t.Helper()
-	cmd := exec.Command(p.region.binary, "server", "--config", p.config)
+	cmd := exec.Command(p.binary, "server", "--config", p.config)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -328,8 +342,12 @@ func (p *process) await() {
 
 // client is an SDK client of one node that tries each call a number of times.
 func (r *regionOf) client(p *process, attempts int) *kms.Client {
+	scheme, transport := "http://", http.DefaultTransport
+	if r.roots != nil {
+		scheme, transport = "https://", &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.roots}, ForceAttemptHTTP2: true}
+	}
 	return kms.New(kms.Options{
-		Region: "eu-central-1", BaseEndpoint: aws.String("http://" + p.api), HTTPClient: &http.Client{Timeout: 15 * time.Second},
+		Region: "eu-central-1", BaseEndpoint: aws.String(scheme + p.api), HTTPClient: &http.Client{Timeout: 15 * time.Second, Transport: transport},
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, 200*time.Millisecond }),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: r.key, SecretAccessKey: r.secret}, nil

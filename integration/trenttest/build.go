@@ -41,15 +41,20 @@ func makeBinary() (string, error) {
 	}
 	build.dir = dir
 	path := filepath.Join(dir, "trent")
-	args := []string{"build", "-o", path}
+	return path, BuildTo(path)
+}
+
+// BuildTo builds trent with further build tags.
+func BuildTo(path string, tags ...string) error {
+	args := []string{"build", "-tags", strings.Join(tags, ","), "-o", path}
 	if os.Getenv(EnvRace) != "" {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "github.com/trentkms/trent/cmd/trent")...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build trent: %w\n%s", err, out)
+		return fmt.Errorf("build trent: %w\n%s", err, out)
 	}
-	return path, nil
+	return nil
 }
 
 func removeBinary() {

@@ -14,6 +14,12 @@ func TestClusterBlock(t *testing.T) {
 	if f.Cluster.Timeout != 3*time.Second || f.Cluster.Advertise != "n1.internal:7602" || f.AdminSocket != "/etc/trent/run/trent.sock" {
 		t.Errorf("%+v, %s", f.Cluster, f.AdminSocket)
 	}
+	if f.Cluster.Drain != 3*time.Second {
+		t.Errorf("drains for %v", f.Cluster.Drain)
+	}
+	if f, err := Parse("/etc/trent/node.hcl", []byte(minimal+"cluster {\n address = \"h:1\"\n drain_delay = \"0s\"\n}\n")); err != nil || f.Cluster.Drain != 0 {
+		t.Errorf("no delay: %+v, %v", f, err)
+	}
 	f, err = Parse("/etc/trent/node.hcl", []byte(minimal))
 	if err != nil || f.Cluster != nil || f.AdminSocket != "/etc/trent/data/admin.sock" {
 		t.Errorf("without the block: %+v, %v", f, err)
@@ -25,6 +31,8 @@ func TestClusterBlock(t *testing.T) {
 		"address = \"h:1\"\nadvertise = \"h\"":           "is not host:port",
 		"address = \"h:1\"\nelection_timeout = \"1\"":    "not a positive duration",
 		"address = \"h:1\"\nelection_timeout = \"10ms\"": "between 100ms and 1m",
+		"address = \"h:1\"\ndrain_delay = \"2m\"":        "at most 1m",
+		"address = \"h:1\"\ndrain_delay = \"-1s\"":       "not a positive duration",
 		"address = \"h:1\"\nheartbeat = \"10ms\"":        "heartbeat",
 	} {
 		if _, err := Parse("/etc/trent/node.hcl", []byte(minimal+"cluster {\n"+block+"\n}\n")); err == nil || !strings.Contains(err.Error(), want) {

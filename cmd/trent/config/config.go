@@ -107,9 +107,10 @@ type Cluster struct {
 	Address         string `hcl:"address"`
 	Advertise       string `hcl:"advertise,optional"`
 	ElectionTimeout string `hcl:"election_timeout,optional"`
+	DrainDelay      string `hcl:"drain_delay,optional"`
 
-	// Timeout is ElectionTimeout parsed.
-	Timeout time.Duration
+	// Timeout is ElectionTimeout parsed, Drain DrainDelay.
+	Timeout, Drain time.Duration
 }
 
 // Log configures the operator's log.
@@ -317,6 +318,15 @@ func (c *Cluster) complete() error {
 	}
 	if c.Timeout < 100*time.Millisecond || c.Timeout > time.Minute {
 		return fmt.Errorf("election_timeout is %v; it is between 100ms and 1m", c.Timeout)
+	}
+	if c.DrainDelay == "0s" {
+		return nil
+	}
+	if c.Drain, err = duration(c.DrainDelay, 3*time.Second); err != nil {
+		return fmt.Errorf("drain_delay: %w", err)
+	}
+	if c.Drain > time.Minute {
+		return fmt.Errorf("drain_delay is %v; at most 1m", c.Drain)
 	}
 	return nil
 }
