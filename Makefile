@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 PACKAGES := ./...
 
-.PHONY: help build run test check fmt vet staticcheck unit race integration fuzz bench tools clean
+.PHONY: help build run cluster test check fmt vet staticcheck unit race integration fuzz bench tools clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -20,6 +20,9 @@ build: ## build bin/trent
 
 run: build ## build and run trent dev on 127.0.0.1:7600
 	./bin/trent dev
+
+cluster: build ## run three processes behind HAProxy, until Ctrl-C
+	@.ci/cluster
 
 tools: ## install what the tests need (SoftHSM2, HAProxy, the AWS CLI)
 	@.ci/tools
