@@ -15,6 +15,7 @@ import (
 
 	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm/soft"
 	"github.com/trentkms/trent/region"
@@ -26,10 +27,14 @@ type machineCluster struct {
 	index uint64
 }
 
-func (c *machineCluster) View(context.Context) (*fsm.State, error)         { return c.State(), nil }
-func (c *machineCluster) Now() time.Time                                   { return time.Now() }
-func (c *machineCluster) Share(context.Context, ...string) (func(), error) { return func() {}, nil }
-func (c *machineCluster) Hold(context.Context, ...string) (func(), error)  { return func() {}, nil }
+func (c *machineCluster) View(context.Context) (*fsm.State, error) { return c.State(), nil }
+func (c *machineCluster) Now() time.Time                           { return time.Now() }
+func (c *machineCluster) Hold(context.Context, ...string) (cluster.Gate, func(), error) {
+	return cluster.Gate{}, func() {}, nil
+}
+func (c *machineCluster) ProposeOn(ctx context.Context, _ cluster.Gate, cmd fsm.Command) (fsm.Result, error) {
+	return c.Propose(ctx, cmd)
+}
 func (c *machineCluster) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, error) {
 	data, err := fsm.Encode(cmd)
 	if err != nil {

@@ -152,14 +152,15 @@ func (l *grantLab) Now() time.Time                               { return l.node
 func (l *grantLab) Wait(ctx context.Context, index uint64) (*fsm.State, error) {
 	return l.node.Wait(ctx, index)
 }
-func (l *grantLab) Share(ctx context.Context, keys ...string) (func(), error) {
-	return l.node.Share(ctx, keys...)
-}
-func (l *grantLab) Hold(ctx context.Context, keys ...string) (func(), error) {
+func (l *grantLab) Hold(ctx context.Context, keys ...string) (cluster.Gate, func(), error) {
 	return l.node.Hold(ctx, keys...)
 }
 
 func (l *grantLab) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	return l.ProposeOn(ctx, cluster.Gate{}, cmd)
+}
+
+func (l *grantLab) ProposeOn(ctx context.Context, gate cluster.Gate, cmd fsm.Command) (fsm.Result, error) {
 	l.mu.Lock()
 	before := l.before
 	l.before = nil
@@ -167,7 +168,7 @@ func (l *grantLab) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, er
 	if before != nil {
 		before()
 	}
-	return l.node.Propose(ctx, cmd)
+	return l.node.ProposeOn(ctx, gate, cmd)
 }
 
 // Append and sink collect audit records.

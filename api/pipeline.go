@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/keyspec"
@@ -41,7 +42,7 @@ type exchange struct {
 	call    region.Call
 	out     any
 	fault   *fault.Error
-	held    bool          // the gates of the first target are held
+	gate    cluster.Gate  // what is held for a change that was refused twice
 	waits   bool          // counts among those that wait to be authenticated
 	place   *atomic.Int64 // the account's requests in flight, this one among them; nil before it is admitted
 	charged bool          // against the quotas of its keys
@@ -99,11 +100,11 @@ func (x *exchange) retry(ctx context.Context) (err error) {
 			return fault.Unavailable(fmt.Errorf("decided %d times, the last time undisturbed: %w", n, err))
 		}
 		if n == attempts-1 && len(x.call.Targets) > 0 {
-			if release, err = x.srv.service.Hold(ctx, x.call.Targets[0].ARN); err != nil {
-				release = func() {}
+			gate, through, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
+			if err != nil {
 				return fault.Unavailable(err)
 			}
-			x.held = true
+			x.gate, release = gate, through
 		}
 	}
 }
@@ -116,7 +117,7 @@ func (x *exchange) attempt(ctx context.Context) error {
 	}
 	now := x.srv.service.Now()
 	x.call = region.Call{
-		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: (*edge)(x), Held: x.held,
+		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: (*edge)(x), Gate: x.gate,
 		Targets: x.room.targets[:0], Decisions: x.room.decisions[:0], Resources: x.room.resources[:0],
 	}
 	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, scope{x.srv.service.Region(), signedService})

@@ -136,12 +136,12 @@ func (x *queryExchange) run(ctx context.Context) error {
 			return fault.Unavailable(fmt.Errorf("decided %d times: %w", n, err))
 		}
 		if n == attempts-1 && len(x.call.Targets) > 0 {
-			release, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
+			gate, release, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
 			if err != nil {
 				return fault.Unavailable(err)
 			}
 			defer release()
-			x.held = true
+			x.gate = gate
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 	}
 	now := x.srv.service.Now()
 	x.call = region.Call{
-		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: &queryEdge{(*edge)(&x.exchange), x}, Held: x.held,
+		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: &queryEdge{(*edge)(&x.exchange), x}, Gate: x.gate,
 	}
 	caller, err := x.caller(ctx, st, now)
 	if err != nil {

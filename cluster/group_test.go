@@ -43,7 +43,7 @@ func TestForwarding(t *testing.T) {
 			if err != nil || p.up().State().Index() < res.Index {
 				t.Errorf("through %s: %v; its own state is at %d, the command at %d", p.id, err, p.up().State().Index(), res.Index)
 			}
-			if _, err := p.up().ProposeHere(t.Context(), simCommand("y")); !errors.Is(err, ErrNotLeader) || !NotWritten(err) {
+			if _, err := p.up().ProposeHere(t.Context(), Gate{}, simCommand("y")); !errors.Is(err, ErrNotLeader) || !NotWritten(err) {
 				t.Errorf("as if forwarded to a follower: %v", err)
 			}
 		}

@@ -14,7 +14,9 @@ import (
 type Forwarder interface {
 	// Forward has the leader run ProposeHere and returns what that returned. An error for which NotWritten is true
 	// promises that nothing was written; every other one, a lost connection included, means that the outcome is unknown.
-	Forward(ctx context.Context, leader raft.Server, cmd fsm.Command) (fsm.Result, error)
+	Forward(ctx context.Context, leader raft.Server, gate Gate, cmd fsm.Command) (fsm.Result, error)
+	// Hold has the leader run HoldHere, or ReleaseHere if there are no keys.
+	Hold(ctx context.Context, leader raft.Server, id HoldID, keys []string) error
 }
 
 // retryPause is the wait between tries of a proposal that was not written, if no change of leadership ends it sooner.
@@ -28,16 +30,21 @@ const retryPause = 50 * time.Millisecond
 // outcome is returned at once as ErrUnknown, and only the caller knows whether its command id makes a retry safe. The
 // command's Time is set to region time by the node that leads. Safe for concurrent use.
 func (n *Node) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
-	return n.propose(ctx, cmd, n.cfg.Forwarder)
+	return n.propose(ctx, Gate{}, cmd, n.cfg.Forwarder)
 }
 
-// ProposeHere is Propose on the leader's side of a Forwarder: where another node leads it returns ErrNotLeader instead of
+// ProposeOn is Propose of a command about some keys: at the leader it waits while somebody else holds one of them.
+func (n *Node) ProposeOn(ctx context.Context, gate Gate, cmd fsm.Command) (fsm.Result, error) {
+	return n.propose(ctx, gate, cmd, n.cfg.Forwarder)
+}
+
+// ProposeHere is ProposeOn on the leader's side of a Forwarder: where another node leads it returns ErrNotLeader instead of
 // forwarding again, so that two nodes that take each other for the leader do not play ball.
-func (n *Node) ProposeHere(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
-	return n.propose(ctx, cmd, nil)
+func (n *Node) ProposeHere(ctx context.Context, gate Gate, cmd fsm.Command) (fsm.Result, error) {
+	return n.propose(ctx, gate, cmd, nil)
 }
 
-func (n *Node) propose(ctx context.Context, cmd fsm.Command, fwd Forwarder) (fsm.Result, error) {
+func (n *Node) propose(ctx context.Context, gate Gate, cmd fsm.Command, fwd Forwarder) (fsm.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return fsm.Result{}, fmt.Errorf("%w (%v)", ErrCanceled, err)
 	}
@@ -52,7 +59,7 @@ func (n *Node) propose(ctx context.Context, cmd fsm.Command, fwd Forwarder) (fsm
 	defer cancel()
 	for {
 		changed := n.leadChanged.wait()
-		res, err := n.proposeOnce(ctx, cmd, fwd)
+		res, err := n.proposeOnce(ctx, gate, cmd, fwd)
 		if err == nil {
 			n.catchUp(ctx, res.Index)
 			return res, n.afterDeath()
@@ -111,9 +118,9 @@ func (n *Node) detach(ctx context.Context) (context.Context, context.CancelFunc)
 	return ctx, func() { stop(); cancel() }
 }
 
-func (n *Node) proposeOnce(ctx context.Context, cmd fsm.Command, fwd Forwarder) (fsm.Result, error) {
+func (n *Node) proposeOnce(ctx context.Context, gate Gate, cmd fsm.Command, fwd Forwarder) (fsm.Result, error) {
 	if n.lead.Load() != nil {
-		return n.proposeLeading(ctx, cmd)
+		return n.proposeLeading(ctx, gate, cmd)
 	}
 	addr, id := n.raft.LeaderWithID()
 	switch {
@@ -122,15 +129,15 @@ func (n *Node) proposeOnce(ctx context.Context, cmd fsm.Command, fwd Forwarder) 
 	case fwd == nil:
 		return fsm.Result{}, fmt.Errorf("%w (node %s)", ErrNotLeader, id)
 	}
-	res, err := fwd.Forward(ctx, raft.Server{ID: id, Address: addr}, cmd)
+	res, err := fwd.Forward(ctx, raft.Server{ID: id, Address: addr}, gate, cmd)
 	if err != nil && !NotWritten(err) && !isAny(err, ErrUnknown) {
 		err = fmt.Errorf("%w (forwarded to node %s: %v)", ErrUnknown, id, err)
 	}
 	return res, err
 }
 
-// proposeLeading checks what makes this node refuse, stamps the command and appends it.
-func (n *Node) proposeLeading(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+// proposeLeading checks what makes this node refuse, waits for those who hold the command's keys, stamps it and appends it.
+func (n *Node) proposeLeading(ctx context.Context, gate Gate, cmd fsm.Command) (fsm.Result, error) {
 	if err := n.volume.err(); err != nil {
 		return fsm.Result{}, err
 	}
@@ -140,6 +147,11 @@ func (n *Node) proposeLeading(ctx context.Context, cmd fsm.Command) (fsm.Result,
 	if err := n.known(cmd); err != nil {
 		return fsm.Result{}, err
 	}
+	release, err := n.gates.share(ctx, gate)
+	if err != nil {
+		return fsm.Result{}, fmt.Errorf("%w (another write holds the key)", ErrTooBusy)
+	}
+	defer release()
 	return n.append(ctx, cmd)
 }
 

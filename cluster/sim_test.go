@@ -355,7 +355,7 @@ type simForwarder struct {
 	id  string
 }
 
-func (f simForwarder) Forward(ctx context.Context, leader raft.Server, cmd fsm.Command) (fsm.Result, error) {
+func (f simForwarder) Forward(ctx context.Context, leader raft.Server, gate Gate, cmd fsm.Command) (fsm.Result, error) {
 	if !f.net.hop(f.id, string(leader.Address)) {
 		return fsm.Result{}, ErrNoLeader // no connection: nothing was sent
 	}
@@ -363,11 +363,26 @@ func (f simForwarder) Forward(ctx context.Context, leader raft.Server, cmd fsm.C
 	if n == nil {
 		return fsm.Result{}, ErrNoLeader
 	}
-	res, err := n.ProposeHere(ctx, cmd)
+	res, err := n.ProposeHere(ctx, gate, cmd)
 	if !f.net.hop(string(leader.Address), f.id) {
 		return fsm.Result{}, errCut
 	}
 	return res, err
+}
+
+func (f simForwarder) Hold(ctx context.Context, leader raft.Server, id HoldID, keys []string) error {
+	if !f.net.hop(f.id, string(leader.Address)) {
+		return errCut
+	}
+	n := f.net.nodes[string(leader.Address)].up()
+	switch {
+	case n == nil:
+		return errCut
+	case len(keys) == 0:
+		n.ReleaseHere(id)
+		return nil
+	}
+	return n.HoldHere(ctx, id, keys)
 }
 
 // inBubble runs one simulation in virtual time.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/shape"
 )
@@ -164,8 +165,8 @@ type Call struct {
 	Edge      Edge
 	// Also are events of the region's own that belong to the change and are recorded with it.
 	Also []InternalEvent
-	// Held tells that the call holds the gates of its first target (Service.Hold).
-	Held bool
+	// Gate is under what a call that was refused twice proposes (Service.Hold), zero before.
+	Gate cluster.Gate
 	// Objects are the ids that the first attempt of a repeated change made.
 	Objects []string
 	// TokenGrants are the ids of the grants that the request's grant tokens were given out for.

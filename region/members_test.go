@@ -125,7 +125,7 @@ func (l *memberLab) open(n *memberNode, cc cluster.Config, creds *transport.Cred
 	}
 	s := New(Config{Partition: "aws", Region: "us-east-1", Cluster: n.node, HSM: n.module, Record: func(InternalEvent) []byte { return nil }})
 	n.members = NewMembers(s, n.node, n.wire)
-	n.wire.Handle(transport.Handlers{Answer: n.node.Answer, Propose: n.node.ProposeHere, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member})
+	n.wire.Handle(transport.Handlers{Answer: n.node.Answer, Propose: n.node.ProposeHere, Hold: n.node.HoldHere, Release: n.node.ReleaseHere, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member})
 	close(n.opened)
 	l.t.Cleanup(func() { n.node.Close() })
 }

@@ -24,9 +24,10 @@ type Cluster interface {
 	Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
 	// Now is region time.
 	Now() time.Time
-	// Share takes the gates of an ordinary write; Hold takes them for one that was refused twice.
-	Share(ctx context.Context, keys ...string) (release func(), err error)
-	Hold(ctx context.Context, keys ...string) (release func(), err error)
+	// ProposeOn is Propose of a command about some keys, which waits while others hold them.
+	ProposeOn(ctx context.Context, gate cluster.Gate, cmd fsm.Command) (fsm.Result, error)
+	// Hold keeps other commands about the keys waiting for a write that was refused twice.
+	Hold(ctx context.Context, keys ...string) (gate cluster.Gate, release func(), err error)
 }
 
 // Config is what a Service is made of.
@@ -101,9 +102,9 @@ func (s *Service) View(ctx context.Context) (*fsm.State, error) {
 	return st, nil
 }
 
-// Hold keeps other changes of a key or alias waiting, so that a call that was refused twice is decided and proposed
-// undisturbed. Its Call has Held set.
-func (s *Service) Hold(ctx context.Context, name string) (release func(), err error) {
+// Hold keeps other changes of a key or alias waiting, on every node, so that a call that was refused twice is decided and
+// proposed undisturbed. Its Call has the gate.
+func (s *Service) Hold(ctx context.Context, name string) (gate cluster.Gate, release func(), err error) {
 	return s.cfg.Cluster.Hold(ctx, name)
 }
 
@@ -147,14 +148,11 @@ func (e *RetryError) Error() string {
 // propose commits the call's change, with the record of its success and out as its answer. It returns a *RetryError if
 // what the call was decided on has changed since.
 func (s *Service) propose(ctx context.Context, c *Call, body fsm.Body, out any) (fsm.Result, error) {
-	if !c.Held && c.Targets[0].Account != "" {
-		release, err := s.cfg.Cluster.Share(ctx, c.Targets[0].ARN)
-		if err != nil {
-			return fsm.Result{}, proposeFault(err)
-		}
-		defer release()
+	gate := c.Gate
+	if len(gate.Keys) == 0 && c.Targets[0].Account != "" {
+		gate.Keys = []string{c.Targets[0].ARN}
 	}
-	res, err := s.cfg.Cluster.Propose(ctx, fsm.Command{
+	res, err := s.cfg.Cluster.ProposeOn(ctx, gate, fsm.Command{
 		ID: c.CommandID, Attempt: c.Attempt, Signature: c.Signature,
 		Time: c.Millis(), Reads: c.reads(), Body: body, Audit: c.Edge.Record(c, out),
 	})

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/raft"
 
 	"github.com/trentkms/trent/cluster"
@@ -240,12 +241,19 @@ func (s *Server) LastIndex(ctx context.Context, voter raft.Server, clusterID str
 }
 
 // Forward implements cluster.Forwarder.
-func (s *Server) Forward(ctx context.Context, leader raft.Server, cmd fsm.Command) (fsm.Result, error) {
+func (s *Server) Forward(ctx context.Context, leader raft.Server, gate cluster.Gate, cmd fsm.Command) (fsm.Result, error) {
 	data, err := fsm.Encode(cmd)
 	if err != nil {
 		return fsm.Result{}, err
 	}
-	b, err := s.request(ctx, leader, methodPropose, data)
+	method := methodPropose
+	if len(gate.Keys) > 0 {
+		method = methodProposeOn
+		if data, err = cbor.Marshal(wireProposal{wireHold{gate.Hold, gate.Keys}, data}); err != nil {
+			return fsm.Result{}, fmt.Errorf("%w (%w)", cluster.ErrCanceled, err)
+		}
+	}
+	b, err := s.request(ctx, leader, method, data)
 	if err != nil {
 		return fsm.Result{}, forwardError(err)
 	}
@@ -254,6 +262,16 @@ func (s *Server) Forward(ctx context.Context, leader raft.Server, cmd fsm.Comman
 		return fsm.Result{}, fmt.Errorf("%w (%v)", cluster.ErrUnknown, err)
 	}
 	return res, nil
+}
+
+// Hold implements cluster.Forwarder.
+func (s *Server) Hold(ctx context.Context, leader raft.Server, id cluster.HoldID, keys []string) error {
+	data, err := cbor.Marshal(wireHold{id, keys})
+	if err != nil {
+		return err
+	}
+	_, err = s.request(ctx, leader, methodHold, data)
+	return err
 }
 
 // forwardError gives an error of a forwarded proposal its meaning.

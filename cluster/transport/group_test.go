@@ -67,7 +67,7 @@ func (g *group) start(m *member, bootstrap bool) *member {
 	}); err != nil {
 		g.t.Fatal(err)
 	}
-	m.wire.Handle(Handlers{Answer: m.node.Answer, Propose: m.node.ProposeHere})
+	m.wire.Handle(Handlers{Answer: m.node.Answer, Propose: m.node.ProposeHere, Hold: m.node.HoldHere, Release: m.node.ReleaseHere})
 	g.t.Cleanup(m.stop)
 	return m
 }

@@ -113,7 +113,7 @@ func handlers(node, clusterID string) Handlers {
 			}
 			return cluster.Answer{NodeID: n, ClusterID: c, LastIndex: 7, Applied: 5, Clock: 1_700_000_000_000}, nil
 		},
-		Propose: func(context.Context, fsm.Command) (fsm.Result, error) {
+		Propose: func(context.Context, cluster.Gate, fsm.Command) (fsm.Result, error) {
 			return fsm.Result{Code: fsm.Stale, Index: 9, Objects: []string{"a", "b"}, Repeat: true, Detail: "d"}, nil
 		},
 		Call: func(_ context.Context, peer, method string, payload []byte) ([]byte, error) {

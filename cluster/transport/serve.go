@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
 )
@@ -93,15 +95,23 @@ func (a *answering) result(ctx context.Context, h *Handlers, f *frame) ([]byte, 
 	}
 	switch f.code {
 	case methodPropose:
-		cmd, err := fsm.Decode(f.payload)
-		if err != nil {
+		return propose(ctx, h, cluster.Gate{}, f.payload)
+	case methodProposeOn:
+		var p wireProposal
+		if err := cbor.Unmarshal(f.payload, &p); err != nil {
 			return nil, &notWritten{err}
 		}
-		res, err := h.Propose(ctx, cmd)
-		if err != nil {
+		return propose(ctx, h, cluster.Gate{Keys: p.Keys, Hold: p.ID}, p.Command)
+	case methodHold:
+		var w wireHold
+		if err := cbor.Unmarshal(f.payload, &w); err != nil {
 			return nil, err
 		}
-		return encodeResult(res)
+		if len(w.Keys) == 0 {
+			h.Release(w.ID)
+			return nil, nil
+		}
+		return nil, h.Hold(ctx, w.ID, w.Keys)
 	case methodCall:
 		method, payload, err := decodeTwo(f.payload)
 		if err != nil {
@@ -110,6 +120,19 @@ func (a *answering) result(ctx context.Context, h *Handlers, f *frame) ([]byte, 
 		return h.Call(ctx, a.peer, method, []byte(payload))
 	}
 	return nil, &RemoteError{Text: "this node does not know the request; upgrade it"}
+}
+
+// propose runs a forwarded proposal.
+func propose(ctx context.Context, h *Handlers, gate cluster.Gate, data []byte) ([]byte, error) {
+	cmd, err := fsm.Decode(data)
+	if err != nil {
+		return nil, &notWritten{err}
+	}
+	res, err := h.Propose(ctx, gate, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return encodeResult(res)
 }
 
 // notWritten marks a command that this node cannot read and has not proposed.

@@ -41,7 +41,10 @@ type Handlers struct {
 	// Answer answers a read round (cluster.Node.Answer).
 	Answer func(node, cluster string) (cluster.Answer, error)
 	// Propose runs a forwarded proposal (cluster.Node.ProposeHere).
-	Propose func(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
+	Propose func(ctx context.Context, gate cluster.Gate, cmd fsm.Command) (fsm.Result, error)
+	// Hold and Release serve holds (cluster.Node.HoldHere, ReleaseHere).
+	Hold    func(ctx context.Context, id cluster.HoldID, keys []string) error
+	Release func(id cluster.HoldID)
 	// Call serves calls between nodes; peer is the asking node.
 	Call func(ctx context.Context, peer, method string, payload []byte) ([]byte, error)
 	// Join serves a node that does not belong to the region. Its error is shown to that node.

@@ -27,7 +27,7 @@ func TestRequests(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("question: %+v, %v", got, err)
 	}
-	res, err := a.Forward(seconds(t, 5), to, command())
+	res, err := a.Forward(seconds(t, 5), to, cluster.Gate{}, command())
 	if err != nil || !reflect.DeepEqual(res, fsm.Result{Code: fsm.Stale, Index: 9, Objects: []string{"a", "b"}, Repeat: true, Detail: "d"}) {
 		t.Errorf("proposal: %+v, %v", res, err)
 	}
@@ -84,7 +84,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	a, b, _ := pair(t)
 	h := handlers("b", "cluster-1")
 	var say error
-	h.Propose = func(context.Context, fsm.Command) (fsm.Result, error) { return fsm.Result{}, say }
+	h.Propose = func(context.Context, cluster.Gate, fsm.Command) (fsm.Result, error) { return fsm.Result{}, say }
 	b.Handle(h)
 	for _, c := range []struct {
 		say, want error
@@ -104,10 +104,42 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		{errors.New("anything else"), cluster.ErrUnknown, true},
 	} {
 		say = c.say
-		_, err := a.Forward(seconds(t, 5), b.asServer("b"), command())
+		_, err := a.Forward(seconds(t, 5), b.asServer("b"), cluster.Gate{}, command())
 		if !errors.Is(err, c.want) || cluster.NotWritten(err) == c.written {
 			t.Errorf("%v became %v", c.say, err)
 		}
+	}
+}
+
+// Gates and holds arrive as they were sent.
+func TestGatesOnTheWire(t *testing.T) {
+	a, b, _ := pair(t)
+	h := handlers("b", "cluster-1")
+	var said []string
+	h.Propose = func(_ context.Context, g cluster.Gate, _ fsm.Command) (fsm.Result, error) {
+		said = append(said, fmt.Sprint("propose ", g.Keys, g.Hold[0]))
+		return fsm.Result{}, nil
+	}
+	h.Hold = func(_ context.Context, id cluster.HoldID, keys []string) error {
+		said = append(said, fmt.Sprint("hold ", keys, id[0]))
+		return cluster.ErrNotLeader
+	}
+	h.Release = func(id cluster.HoldID) { said = append(said, fmt.Sprint("release ", id[0])) }
+	b.Handle(h)
+	to, id := b.asServer("b"), cluster.HoldID{7}
+	if err := a.Hold(seconds(t, 5), to, id, []string{"k", "l"}); !errors.Is(err, cluster.ErrNotLeader) {
+		t.Errorf("a refused hold: %v", err)
+	}
+	for _, g := range []cluster.Gate{{}, {Keys: []string{"k"}}, {Keys: []string{"k"}, Hold: id}} {
+		if _, err := a.Forward(seconds(t, 5), to, g, command()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.Hold(seconds(t, 5), to, id, nil); err != nil {
+		t.Error(err)
+	}
+	if got, want := fmt.Sprint(said), "[hold [k l] 7 propose [] 0 propose [k] 0 propose [k] 7 release 7]"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
@@ -120,12 +152,12 @@ func TestOutcomeOfForwarding(t *testing.T) {
 	}
 	free.Close()
 	nobody := raft.Server{ID: "c", Address: raft.ServerAddress(free.Addr().String())}
-	if _, err := a.Forward(seconds(t, 5), nobody, command()); !errors.Is(err, cluster.ErrNoLeader) {
+	if _, err := a.Forward(seconds(t, 5), nobody, cluster.Gate{}, command()); !errors.Is(err, cluster.ErrNoLeader) {
 		t.Errorf("nobody there: %v", err)
 	}
 	h := handlers("b", "cluster-1")
 	arrived := make(chan struct{})
-	h.Propose = func(ctx context.Context, _ fsm.Command) (fsm.Result, error) {
+	h.Propose = func(ctx context.Context, _ cluster.Gate, _ fsm.Command) (fsm.Result, error) {
 		close(arrived)
 		<-ctx.Done()
 		return fsm.Result{}, cluster.ErrCanceled
@@ -133,7 +165,7 @@ func TestOutcomeOfForwarding(t *testing.T) {
 	b.Handle(h)
 	done := make(chan error)
 	go func() {
-		_, err := a.Forward(seconds(t, 20), b.asServer("b"), command())
+		_, err := a.Forward(seconds(t, 20), b.asServer("b"), cluster.Gate{}, command())
 		done <- err
 	}()
 	<-arrived
@@ -146,7 +178,7 @@ func TestOutcomeOfForwarding(t *testing.T) {
 		t.Errorf("the connection ended: %v", err)
 	}
 	b.Handle(handlers("b", "cluster-1"))
-	if _, err := a.Forward(seconds(t, 5), b.asServer("b"), command()); err != nil {
+	if _, err := a.Forward(seconds(t, 5), b.asServer("b"), cluster.Gate{}, command()); err != nil {
 		t.Errorf("on the next connection: %v", err)
 	}
 }
@@ -179,12 +211,12 @@ func TestOnlyMembersPropose(t *testing.T) {
 	a, b, _ := pair(t)
 	h := handlers("b", "cluster-1")
 	h.Member = func(id string) error { return fmt.Errorf("%w (%s)", cluster.ErrNoSuchMember, id) }
-	h.Propose = func(context.Context, fsm.Command) (fsm.Result, error) {
+	h.Propose = func(context.Context, cluster.Gate, fsm.Command) (fsm.Result, error) {
 		t.Error("proposed")
 		return fsm.Result{}, nil
 	}
 	b.Handle(h)
-	if _, err := a.Forward(seconds(t, 5), b.asServer("b"), command()); err == nil {
+	if _, err := a.Forward(seconds(t, 5), b.asServer("b"), cluster.Gate{}, command()); err == nil {
 		t.Error("a proposal of a node that is no member was taken")
 	}
 	if _, err := a.Call(seconds(t, 5), b.asServer("b"), "m", nil); !errors.Is(err, cluster.ErrNoSuchMember) {

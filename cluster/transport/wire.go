@@ -16,6 +16,8 @@ const (
 	methodLastIndex byte = 1
 	methodPropose   byte = 2
 	methodCall      byte = 3
+	methodHold      byte = 4
+	methodProposeOn byte = 5
 )
 
 // Statuses of answers. The numbers are never reused.
@@ -89,6 +91,18 @@ func decodeResult(b []byte) (fsm.Result, error) {
 		return fsm.Result{}, fmt.Errorf("transport: result: %w", err)
 	}
 	return fsm.Result{Code: fsm.Code(w.Code), Index: w.Index, Objects: w.Objects, Repeat: w.Repeat, Detail: w.Detail}, nil
+}
+
+// wireHold asks the leader for a hold, or without keys ends it.
+type wireHold struct {
+	ID   cluster.HoldID `cbor:"1,keyasint"`
+	Keys []string       `cbor:"2,keyasint,omitempty"`
+}
+
+// wireProposal is a proposal with its gate.
+type wireProposal struct {
+	wireHold
+	Command []byte `cbor:"3,keyasint"`
 }
 
 // encodeTwo puts two short texts one after the other, the first with its length in a byte.

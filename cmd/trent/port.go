@@ -56,7 +56,7 @@ func (n *node) servePort() {
 		return
 	}
 	n.wire.Handle(transport.Handlers{
-		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere,
+		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere, Hold: n.cluster.HoldHere, Release: n.cluster.ReleaseHere,
 		Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
 	})
 }
