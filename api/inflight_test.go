@@ -3,9 +3,11 @@ package api_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"net/http/httptest"
 
@@ -41,8 +43,9 @@ func (g *gateAudit) Append(ctx context.Context, _ ...[]byte) error {
 func TestTooManyRequests(t *testing.T) {
 	l := newGrantLab(t)
 	const bound = 3
+	var log lines
 	gate := &gateAudit{wait: make(chan struct{}), inside: make(chan struct{}, bound)}
-	l.url = serve(t, l, api.Config{Service: l.service, Audit: gate, MaxInFlight: bound})
+	l.url = serve(t, l, api.Config{Service: l.service, Audit: gate, MaxInFlight: bound, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	l.clients = make(map[string]*kms.Client)
 	c := l.as(owner)
 	var wait sync.WaitGroup
@@ -57,10 +60,16 @@ func TestTooManyRequests(t *testing.T) {
 		<-gate.inside
 	}
 	const busy = "ServiceUnavailable"
-	for range 3 {
+	start := time.Now()
+	const refused = 50
+	for range refused {
 		if _, err := c.ListKeys(t.Context(), &kms.ListKeysInput{}); err == nil || !strings.Contains(err.Error(), busy) {
 			t.Errorf("one call too many: %v", err)
 		}
+	}
+	// Nobody knows who they were: they must not fill the log.
+	if n, most := log.count(), 1+int(time.Since(start)/time.Second); n == 0 || n > most {
+		t.Errorf("%d calls were refused in %v with %d lines in the log, at most %d", refused, time.Since(start), n, most)
 	}
 	gate.mu.Lock()
 	close(gate.wait)
@@ -93,6 +102,25 @@ func TestNoAnswerWithoutRecord(t *testing.T) {
 	if _, err := c.GenerateRandom(t.Context(), &kms.GenerateRandomInput{NumberOfBytes: &n}); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+// lines counts the lines of a log.
+type lines struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n++
+	return len(p), nil
+}
+
+func (l *lines) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
 }
 
 // serve starts another server over a lab's region.

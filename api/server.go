@@ -74,6 +74,7 @@ type Server struct {
 	meter       *throttle.Meter // nil without quotas
 	throttled   throttle.Sampler
 	timeout     time.Duration
+	unknown     lineLimit // of the log's lines about failed requests of callers who are not known
 }
 
 // NewServer makes the server of a node.
@@ -368,7 +369,16 @@ func (x *exchange) end(status int) {
 	if status >= http.StatusInternalServerError && !x.unrecorded {
 		level = slog.LevelError
 	}
-	if x.srv.log.Enabled(context.Background(), level) {
-		x.srv.log.Log(context.Background(), level, "request failed", "operation", name, "requestID", x.id, "fault", x.fault)
+	if !x.srv.log.Enabled(context.Background(), level) {
+		return
 	}
+	attrs := []any{"operation", name, "requestID", x.id, "fault", x.fault}
+	if level == slog.LevelError && x.call.Caller == nil {
+		more, ok := x.srv.unknown.next(time.Now())
+		if !ok {
+			return
+		}
+		attrs = append(attrs, "notShown", more)
+	}
+	x.srv.log.Log(context.Background(), level, "request failed", attrs...)
 }
