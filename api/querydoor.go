@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -327,9 +326,5 @@ func (x *queryExchange) end(status int) {
 	if x.bad == nil {
 		return
 	}
-	level := slog.LevelDebug
-	if status >= http.StatusInternalServerError && !x.unrecorded {
-		level = slog.LevelError
-	}
-	x.srv.log.Log(context.Background(), level, "request failed", "operation", name, "requestID", x.id, "code", code, "fault", x.fault)
+	x.logFailure(status, "operation", name, "requestID", x.id, "code", code, "fault", x.fault)
 }

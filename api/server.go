@@ -74,7 +74,7 @@ type Server struct {
 	meter       *throttle.Meter // nil without quotas
 	throttled   throttle.Sampler
 	timeout     time.Duration
-	unknown     lineLimit // of the log's lines about failed requests of callers who are not known
+	unknown     lineLimit // of the log's lines about requests that were refused for overload or before the caller was known
 }
 
 // NewServer makes the server of a node.
@@ -365,15 +365,20 @@ func (x *exchange) end(status int) {
 	if x.fault == nil {
 		return
 	}
+	x.logFailure(status, "operation", name, "requestID", x.id, "fault", x.fault)
+}
+
+// logFailure tells the operator of a call that failed. Refusals for overload, and whatever happens before the caller is known,
+// come one a second.
+func (x *exchange) logFailure(status int, attrs ...any) {
 	level := slog.LevelDebug
-	if status >= http.StatusInternalServerError && !x.unrecorded {
+	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	if !x.srv.log.Enabled(context.Background(), level) {
 		return
 	}
-	attrs := []any{"operation", name, "requestID", x.id, "fault", x.fault}
-	if level == slog.LevelError && x.call.Caller == nil {
+	if level == slog.LevelError && (x.unrecorded || x.call.Caller == nil) {
 		more, ok := x.srv.unknown.next(time.Now())
 		if !ok {
 			return
