@@ -261,5 +261,19 @@ func InternalRecord(regionName string, ev region.InternalEvent) []byte {
 	return r.AppendJSON(nil)
 }
 
+// OperatorRecord renders the record of something that an operator did to the region.
+func OperatorRecord(regionName string, ev region.OperatorEvent) []byte {
+	seeds := []string{"trent/operator/1", ev.Name, ev.At.UTC().Format(time.RFC3339Nano)}
+	for _, d := range ev.Details {
+		seeds = append(seeds, d.Value)
+	}
+	r := audit.Record{
+		UserIdentity: audit.InternalIdentity(ev.Account), EventTime: ev.At, EventName: ev.Name, AWSRegion: regionName,
+		SourceIPAddress: audit.InternalCaller, UserAgent: "trent operator", EventType: audit.TypeServiceEvent,
+		EventID: audit.EventID(seeds...), RecipientAccountID: ev.Account, ServiceEventDetails: notes(nil, ev.Details),
+	}
+	return r.AppendJSON(nil)
+}
+
 // recordFault is what the client is told when the record of its call cannot be written: without a record there is no answer.
 func recordFault(err error) *fault.Error { return fault.Unavailable(err) }

@@ -152,8 +152,20 @@ func (s *Service) sealAccessKey(ctx context.Context, d *fsm.DomainKey, account, 
 	}, nil
 }
 
-// AccessSecret opens the secret of an access key. The caller wipes it.
+// AccessSecret opens the secret of an access key. The caller wipes it. If the domain key version that it is sealed under in the
+// state is destroyed meanwhile, it is opened as the newest state has it.
 func (s *Service) AccessSecret(ctx context.Context, st *fsm.State, ak *fsm.AccessKey) (shape.Secret, error) {
+	secret, err := s.accessSecret(ctx, st, ak)
+	if errors.Is(err, hsm.ErrNoDomain) {
+		newest := s.cfg.Cluster.State()
+		if again := newest.AccessKey(ak.ID); again != nil && again.Version == ak.Version && again.Domain != ak.Domain {
+			return s.accessSecret(ctx, newest, again)
+		}
+	}
+	return secret, err
+}
+
+func (s *Service) accessSecret(ctx context.Context, st *fsm.State, ak *fsm.AccessKey) (shape.Secret, error) {
 	d := st.DomainKey(ak.Domain)
 	if d == nil {
 		return shape.Secret{}, fault.Internal(fmt.Errorf("access key %s is sealed under domain key version %d, which the region has not", ak.ID, ak.Domain))

@@ -275,10 +275,13 @@ const (
 // key, asks for its vote, and renews its certificate, which save makes durable before it is used. A node that was never
 // given a certificate, the first of a region, gets one.
 func (m *Members) Keep(ctx context.Context, save func(ctx context.Context, c *transport.Credentials, key crypto.Signer) error) {
+	m.certificates.Lock()
+	m.save = save
+	m.certificates.Unlock()
 	said := ""
 	for {
 		settled, err := m.keepPlace(ctx)
-		err = errors.Join(m.keepCertificate(ctx, save), err)
+		err = errors.Join(m.keepCertificate(ctx), err)
 		wait := keepEvery
 		if err != nil || !settled {
 			wait = keepSoon
@@ -342,7 +345,9 @@ func (m *Members) settled(st *fsm.State, a *announcement) bool {
 }
 
 // keepCertificate gets this node its first certificate, or a new one in good time.
-func (m *Members) keepCertificate(ctx context.Context, save func(context.Context, *transport.Credentials, crypto.Signer) error) error {
+func (m *Members) keepCertificate(ctx context.Context) error {
+	m.certificates.Lock()
+	defer m.certificates.Unlock()
 	if c := m.wire.Credentials(); c != nil && !c.Due(time.Now()) {
 		return nil
 	}
@@ -367,12 +372,26 @@ func (m *Members) keepCertificate(ctx context.Context, save func(context.Context
 	if c.NodeID != m.node.Identity().NodeID || c.ClusterID != m.node.Identity().ClusterID {
 		return errors.New("the leader issued a certificate for another node")
 	}
-	if err := save(ctx, c, key); err != nil {
+	if err := m.save(ctx, c, key); err != nil {
 		return fmt.Errorf("save the certificate: %w", err)
 	}
 	m.wire.SetCredentials(c)
 	m.log.Info("membership: certificate issued", "until", c.Leaf().NotAfter)
 	return nil
+}
+
+// resealCertificate makes the node's certificate durable again, its key sealed under the version that is active now.
+func (m *Members) resealCertificate(ctx context.Context) error {
+	if m.wire == nil || m.wire.Credentials() == nil {
+		return nil
+	}
+	m.certificates.Lock()
+	defer m.certificates.Unlock()
+	if m.save == nil {
+		return errors.New("the node is not ready yet")
+	}
+	c := m.wire.Credentials()
+	return m.save(ctx, c, c.Key())
 }
 
 // awaitCertificate waits until others can connect to this node. The first node of a region gets its certificate shortly after

@@ -70,10 +70,26 @@ func (s *Service) withKey(ctx context.Context, st *fsm.State, k *fsm.Key, m *fsm
 	return f(ref.Key())
 }
 
+// load loads material as a state has it. If the domain key version that wraps it there is destroyed meanwhile, the material
+// has been wrapped anew, and is loaded as the newest state has it.
 func (s *Service) load(ctx context.Context, st *fsm.State, k *fsm.Key, m *fsm.Material) (hsm.Key, error) {
+	key, err := s.loadWrapped(ctx, st, k, m)
+	if !errors.Is(err, hsm.ErrNoDomain) {
+		return key, err
+	}
+	newest := s.cfg.Cluster.State()
+	if k := newest.Key(k.Account, k.ID); k != nil {
+		if again := findMaterial(k, m.ID); again != nil && again.Present() && again.Domain != m.Domain {
+			return s.loadWrapped(ctx, newest, k, again)
+		}
+	}
+	return nil, err
+}
+
+func (s *Service) loadWrapped(ctx context.Context, st *fsm.State, k *fsm.Key, m *fsm.Material) (hsm.Key, error) {
 	d := st.DomainKey(m.Domain)
 	if d == nil {
-		return nil, fmt.Errorf("key %s: material is wrapped under domain key version %d, which the region has not", k.ID, m.Domain)
+		return nil, fmt.Errorf("%w: key %s: material is wrapped under domain key version %d, which the region has not", hsm.ErrNoDomain, k.ID, m.Domain)
 	}
 	t, u, err := hsmUse(k)
 	if err != nil {

@@ -3,6 +3,7 @@ package region
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,14 +32,26 @@ type Members struct {
 	ready   atomic.Bool
 	methods peerMethods
 	wake    chan struct{} // tells Keep that there may be something to do
+
+	rotationWake chan struct{}          // tells Rotate that a rotation has begun
+	waiting      atomic.Pointer[string] // what the rotation waits for
+	destroying   sync.Mutex             // one destruction of domain keys at a time
+	certificates sync.Mutex             // one change of this node's certificate at a time
+	save         saveFunc               // under certificates; nil until Keep runs
 }
+
+// saveFunc makes a node's certificate and its key durable, the key sealed under the active domain key version.
+type saveFunc func(ctx context.Context, c *transport.Credentials, key crypto.Signer) error
 
 // NewMembers makes the membership of a node with a port.
 func NewMembers(s *Service, node *cluster.Node, wire *transport.Server) *Members {
-	return &Members{
-		service: s, node: node, wire: wire, log: s.log, wake: make(chan struct{}, 1),
+	m := &Members{
+		service: s, node: node, wire: wire, log: s.log, wake: make(chan struct{}, 1), rotationWake: make(chan struct{}, 1),
 		methods: peerMethods{leader: make(map[string]PeerHandler), node: make(map[string]PeerHandler)},
 	}
+	fetch := m.fetchDomain
+	s.late.fetch.Store(&fetch)
+	return m
 }
 
 // Methods of calls between nodes.
@@ -50,6 +63,14 @@ const (
 	methodMembers  = "members"
 	methodRemove   = "remove"
 	methodStepDown = "step-down"
+
+	methodRotate         = "rotate-domain-key"
+	methodRotation       = "domain-key-rotation"
+	methodAddRecovery    = "add-recovery-key"
+	methodRemoveRecovery = "remove-recovery-key"
+	// These are served by every node.
+	methodHold    = "hold-domain-keys"
+	methodDestroy = "destroy-domain-keys"
 )
 
 // hops bounds how often a request follows the leader while leadership moves.
@@ -103,6 +124,9 @@ func (m *Members) Call(ctx context.Context, peer, method string, payload []byte)
 	if h := m.methods.node[method]; h != nil {
 		return h(ctx, peer, payload)
 	}
+	if method == methodHold || method == methodDestroy {
+		return m.serveNode(ctx, method)
+	}
 	if _, ok := m.node.Leading(); !ok {
 		return nil, cluster.ErrNotLeader
 	}
@@ -130,6 +154,14 @@ func (m *Members) serve(ctx context.Context, peer, method string, payload []byte
 		return handle(ctx, payload, func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, m.remove(ctx, id) })
 	case methodStepDown:
 		return handle(ctx, payload, func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, m.node.StepDown(ctx) })
+	case methodRotate:
+		return handle(ctx, payload, m.rotate)
+	case methodRotation:
+		return handle(ctx, payload, m.rotation)
+	case methodAddRecovery:
+		return handle(ctx, payload, m.addRecovery)
+	case methodRemoveRecovery:
+		return handle(ctx, payload, m.removeRecovery)
 	}
 	if h := m.methods.leader[method]; h != nil {
 		return h(ctx, peer, payload)

@@ -45,6 +45,8 @@ type Config struct {
 	BuiltIn []BuiltInPolicy
 	// Record renders the audit record of an internal event (key deleted, material expired).
 	Record func(InternalEvent) []byte
+	// RecordOperator renders the audit record of something that an operator did; nil writes none.
+	RecordOperator func(OperatorEvent) []byte
 }
 
 // Use is one successful cryptographic operation on a key (spec 01 DEL-18).
@@ -58,6 +60,7 @@ type Use struct {
 // Service performs the operations of a region. It is safe for concurrent use.
 type Service struct {
 	cfg   Config
+	late  *lateDomains // cfg.HSM
 	names arn.Scope
 	keys  *hsm.Cache
 	// grantTokenKeys are the keys of grant tokens, one for each version of the domain key that a token has named.
@@ -76,8 +79,11 @@ func New(cfg Config) *Service {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	late := &lateDomains{Module: cfg.HSM}
+	cfg.HSM = late
 	return &Service{
 		cfg:   cfg,
+		late:  late,
 		names: arn.Scope{Partition: cfg.Partition, Region: cfg.Region},
 		keys:  hsm.NewCache(cfg.CachedKeys),
 		log:   cfg.Logger,

@@ -73,6 +73,9 @@ func (c *Credentials) Certificate() tls.Certificate { return c.cert }
 // Leaf is the node's certificate.
 func (c *Credentials) Leaf() *x509.Certificate { return c.cert.Leaf }
 
+// Key is the node's key.
+func (c *Credentials) Key() crypto.Signer { return c.cert.PrivateKey.(crypto.Signer) }
+
 // Authorities are the certificates of the cluster's authorities in DER, newest last.
 func (c *Credentials) Authorities() [][]byte {
 	der := make([][]byte, len(c.authorities))

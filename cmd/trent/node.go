@@ -101,8 +101,9 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 	}
 	n.service = region.New(region.Config{
 		Partition: cfg.Partition, Region: cfg.Region, Cluster: n.cluster, HSM: n.module, Logger: log,
-		BuiltIn: api.BuiltInPolicies(cfg.Partition),
-		Record:  func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
+		BuiltIn:        api.BuiltInPolicies(cfg.Partition),
+		Record:         func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
+		RecordOperator: func(ev region.OperatorEvent) []byte { return api.OperatorRecord(cfg.Region, ev) },
 	})
 	n.members = region.NewMembers(n.service, n.cluster, n.wire)
 	serveLeases(n.members, cfg.Limits.Quotas)
@@ -228,6 +229,7 @@ const soloTimeout = 20 * time.Millisecond
 // work starts what the node does without being asked.
 func (n *node) work() {
 	n.cluster.WhileLeader("schedule", func(ctx context.Context, _ uint64) { n.service.Schedule(ctx) })
+	n.cluster.WhileLeader("domain key", func(ctx context.Context, _ uint64) { n.members.Rotate(ctx) })
 	go n.service.ReportUsage(n.life)
 	n.upcoming()
 }
