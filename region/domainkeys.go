@@ -69,9 +69,14 @@ func (m *Members) Rotation(ctx context.Context) (st *RotationStatus, err error) 
 }
 
 func (m *Members) rotation(context.Context, struct{}) (*RotationStatus, error) {
+	return m.RotationHere(), nil
+}
+
+// RotationHere is the latest rotation as this node knows it, nil if there was none. Only the leader knows what it waits for.
+func (m *Members) RotationHere() *RotationStatus {
 	r := m.node.State().DomainRotation()
 	if r == nil {
-		return nil, nil
+		return nil
 	}
 	st := &RotationStatus{To: r.To, Phase: r.Phase.String(), DestroyOld: r.Destroy, StartedAt: millis(r.StartedAt), Done: r.Done, Total: r.Total}
 	if r.FinishedAt != 0 {
@@ -83,7 +88,7 @@ func (m *Members) rotation(context.Context, struct{}) (*RotationStatus, error) {
 	if w := m.waiting.Load(); w != nil && r.Active() {
 		st.Waiting = *w
 	}
-	return st, nil
+	return st
 }
 
 // rotate plans a rotation and begins it.

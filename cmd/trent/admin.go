@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/region"
 )
 
 // The node's admin API: HTTP on a Unix socket that only the node's own user and root can open. trent operator is its client.
@@ -51,6 +52,9 @@ type adminStatus struct {
 	RegionTime   time.Time `json:"regionTime"`
 	CertUntil    time.Time `json:"certificateUntil,omitzero"`
 	Health       string    `json:"health"`
+	// DomainKey is the version that wraps, Rotation the latest rotation of the domain key.
+	DomainKey uint32                 `json:"domainKey,omitempty"`
+	Rotation  *region.RotationStatus `json:"rotation,omitempty"`
 }
 
 // adminError is the body of every failure.
@@ -102,6 +106,7 @@ func (n *node) adminHandler() http.Handler {
 	mux.HandleFunc("POST /v1/join-tokens", n.admin(n.adminToken))
 	mux.HandleFunc("POST /v1/step-down", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return struct{}{}, n.members.StepDown(ctx) }))
 	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
+	n.handleDomainKeys(mux)
 	return mux
 }
 
@@ -144,7 +149,10 @@ func (n *node) adminStatus() adminStatus {
 	s := adminStatus{
 		Region: n.cfg.Region, NodeID: st.NodeID, ClusterID: st.ClusterID, Version: version, State: st.State, Term: st.Term, LeaderID: st.LeaderID,
 		Voter: st.Voter, Voters: st.Voters, AppliedIndex: st.AppliedIndex, LastIndex: st.LastIndex, RegionTime: st.RegionTime.UTC(),
-		Health: word(n.cluster.Healthy()),
+		Health: word(n.cluster.Healthy()), Rotation: n.members.RotationHere(),
+	}
+	if d := n.cluster.State().ActiveDomainKey(); d != nil {
+		s.DomainKey = d.Version
 	}
 	if n.wire != nil {
 		if c := n.wire.Credentials(); c != nil {
@@ -170,10 +178,13 @@ func (n *node) adminToken(ctx context.Context, r *http.Request) (any, error) {
 	return joinTokenGiven{token, expires}, err
 }
 
-// adminSnapshot writes the node's state to the disk and sends it. What it sends carries its own digest, so that a cut-off
-// answer is found by reading it.
+// snapshotTimeout bounds the sending of a snapshot.
+const snapshotTimeout = 30 * time.Minute
+
+// adminSnapshot sends the region's state, encrypted. What it sends carries its own digest, so that a cut-off answer is found by
+// reading it.
 func (n *node) adminSnapshot(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
 	defer cancel()
 	err := n.sendSnapshot(ctx, w)
 	n.noteAdmin(r, err)
@@ -188,17 +199,8 @@ func (n *node) sendSnapshot(ctx context.Context, w http.ResponseWriter) error {
 	if err := n.readable(ctx); err != nil {
 		return err
 	}
-	info, err := n.cluster.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	_, from, err := n.cluster.OpenSnapshot(info.ID)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	if _, err := io.Copy(w, from); err != nil {
+	if _, err := n.service.Backup(ctx, w, version); err != nil {
 		n.log.Warn("a snapshot was not sent whole", "error", err)
 		panic(http.ErrAbortHandler)
 	}

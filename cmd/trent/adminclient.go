@@ -9,14 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trentkms/trent/cmd/trent/config"
-	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 )
 
@@ -226,118 +224,8 @@ log          %d applied of %d
 region time  %s
 certificate  until %s
 health       %s
+domain key   version %d%s
 `, s.Region, s.NodeID, s.ClusterID, s.Version, s.State, s.Term, s.Voter, s.Voters, leaderWord(s.LeaderID), s.AppliedIndex, s.LastIndex,
-		s.RegionTime.Format(time.RFC3339Nano), until, s.Health)
+		s.RegionTime.Format(time.RFC3339Nano), until, s.Health, s.DomainKey, rotationWord(s.Rotation))
 	return err
-}
-
-func snapshotCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "snapshot", Short: "Save the region's state, and look into what was saved"}
-	cmd.AddCommand(snapshotSaveCommand(), snapshotReadCommand("inspect", "Show what a snapshot holds", true),
-		snapshotReadCommand("verify", "Read a whole snapshot and check its digest", false))
-	return cmd
-}
-
-func snapshotSaveCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
-		Use: "save FILE", Short: "Save the state of the running node to a new file", Args: cobra.ExactArgs(1),
-		Long: "Save the state of the running node to a new file. Key material in it is wrapped under the domain key: the file is of use\n" +
-			"only together with an HSM that holds that key. Policies, aliases and tags are in the clear.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			from, err := f.open(cmd.Context(), http.MethodPost, "/v1/snapshot", nil)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = from.Close() }()
-			if err := saveSnapshot(args[0], from); err != nil {
-				return err
-			}
-			st, err := readSnapshot(args[0])
-			if err != nil {
-				return errors.Join(err, os.Remove(args[0]))
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "saved and verified: index %d\n", st.Index())
-			return err
-		},
-	}
-	f.add(cmd)
-	return cmd
-}
-
-func saveSnapshot(path string, from io.Reader) error {
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-func readSnapshot(path string) (*fsm.State, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return fsm.ReadSnapshot(f)
-}
-
-// snapshotReport is what snapshot inspect shows.
-type snapshotReport struct {
-	Region     string    `json:"region"`
-	ClusterID  string    `json:"clusterId"`
-	Index      uint64    `json:"index"`
-	RegionTime time.Time `json:"regionTime"`
-	Digest     string    `json:"digest"`
-	Accounts   int       `json:"accounts"`
-	Keys       int       `json:"keys"`
-	Nodes      []string  `json:"nodes"`
-}
-
-func reportSnapshot(st *fsm.State) snapshotReport {
-	r := snapshotReport{Index: st.Index(), RegionTime: time.UnixMilli(st.Now()).UTC(), Digest: fmt.Sprintf("%x", fsm.Hash(st))}
-	if g := st.Region(); g != nil {
-		r.Region, r.ClusterID = g.Name, g.ClusterID
-	}
-	for a := range st.Accounts("") {
-		r.Accounts++
-		for range st.Keys(a.ID, "") {
-			r.Keys++
-		}
-	}
-	_, cfg := st.Config()
-	for _, s := range cfg.Servers {
-		r.Nodes = append(r.Nodes, string(s.ID))
-	}
-	return r
-}
-
-func snapshotReadCommand(use, short string, show bool) *cobra.Command {
-	var form format
-	cmd := &cobra.Command{
-		Use: use + " FILE", Short: short, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			st, err := readSnapshot(args[0])
-			if err != nil {
-				return err
-			}
-			r := reportSnapshot(st)
-			if form == formatJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
-			}
-			if !show {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "ok: index %d, digest %s\n", r.Index, r.Digest)
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "region %s, cluster %s\nindex %d, region time %s\naccounts %d, keys %d\nnodes %v\ndigest %s\n",
-				r.Region, r.ClusterID, r.Index, r.RegionTime.Format(time.RFC3339), r.Accounts, r.Keys, r.Nodes, r.Digest)
-			return err
-		},
-	}
-	formatFlag(cmd, &form)
-	return cmd
 }

@@ -17,7 +17,11 @@ import (
 const (
 	exitFailed = 1 // the command failed
 	exitUsage  = 2 // the command line or the configuration is wrong
+	exitHeld   = 3 // refused: something has to be done or confirmed first; the message says what
 )
+
+// heldError marks a refusal that the operator can lift.
+type heldError struct{ error }
 
 // usageError marks a mistake in the command line or the configuration.
 type usageError struct{ error }
@@ -36,6 +40,10 @@ func exitCode(err error) int {
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	var held heldError
+	if errors.As(err, &held) {
+		return exitHeld
 	}
 	return exitFailed
 }

@@ -54,6 +54,11 @@ type node struct {
 // openNode opens everything that a node is made of, in the order of the imports, and closes what it had opened if a part fails.
 // With bootstrap an empty data directory becomes the first node of a new region, which init then makes.
 func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err error) {
+	return openNodeAt(cfg, filepath.Join(cfg.DataDir, "raft"), log, bootstrap)
+}
+
+// openNodeAt is openNode for a log that is in another directory for the time being.
+func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bool) (_ *node, err error) {
 	paceCollector()
 	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), failed: make(chan error, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
@@ -73,7 +78,6 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 		return nil, err // module may hold a nil pointer, which close must not see
 	}
 	n.module = hsm.Observe(module, hsmMetrics(n.metrics))
-	raftDir := filepath.Join(cfg.DataDir, "raft")
 	id, err := nodeID(cfg.DataDir)
 	if err != nil {
 		return nil, err
