@@ -29,7 +29,7 @@ func goldenCommands() []Command {
 	node := Node{ID: "node-1", Address: "host:1", Transport: []byte{0x13}, Mechanism: 2, FeatureLevel: 1, JoinedAt: 1020, Version: 18}
 	domain4 := domain
 	domain4.Version, domain4.ID, domain4.Active = 4, "domain-4", false
-	recovery := RecoveryKey{"recovery-1", []byte{0x14}, 4, 1023}
+	recovery := RecoveryKey{"recovery-1", []byte{0x14}, 4, 1023, 2}
 	bodies := []Body{
 		&TermStart{"node-1"},
 		&InitRegion{Region{"cluster-1", "us-east-1", "aws", 1010, &material, 1012}, quotas, account, access, domain},

@@ -21,6 +21,8 @@ type RecoveryKey struct {
 	// From is the lowest domain key version that was ever wrapped for it.
 	From      uint32 `cbor:"3,keyasint"`
 	CreatedAt int64  `cbor:"4,keyasint"`
+	// Mechanism is the wrapping mechanism (hsm.WrapMechanism).
+	Mechanism uint8 `cbor:"5,keyasint"`
 }
 
 // WrappedVersion is a domain key version wrapped for somebody.

@@ -108,6 +108,9 @@ func (m *Members) rotate(ctx context.Context, in RotationRequest) (plan Rotation
 			return plan, err
 		}
 	}
+	if added != nil {
+		m.chooseMechanism(ctx, st, added)
+	}
 	plan = m.planRotation(ctx, st, &in, added)
 	if len(plan.Blocked) > 0 || in.DryRun {
 		return plan, nil

@@ -40,11 +40,28 @@ func newRecoveryKey(spki []byte) (*fsm.RecoveryKey, error) {
 		return nil, errors.New("the recovery key is not an RSA key of at least 3072 bits")
 	}
 	digest := sha256.Sum256(spki)
-	return &fsm.RecoveryKey{Name: "recovery-" + hex.EncodeToString(digest[:8]), Public: spki, From: 1}, nil
+	return &fsm.RecoveryKey{Name: "recovery-" + hex.EncodeToString(digest[:8]), Public: spki, From: 1, Mechanism: uint8(hsm.WrapOAEPSHA256)}, nil
 }
 
 func recoveryTransport(k *fsm.RecoveryKey) hsm.TransportKey {
-	return hsm.TransportKey{SPKI: k.Public, Mechanism: hsm.WrapOAEPSHA256}
+	return hsm.TransportKey{SPKI: k.Public, Mechanism: hsm.WrapMechanism(k.Mechanism)}
+}
+
+// chooseMechanism takes OAEP with SHA-1 for a recovery key where the HSM knows nothing better and the operator allows that.
+func (m *Members) chooseMechanism(ctx context.Context, st *fsm.State, k *fsm.RecoveryKey) {
+	d := st.ActiveDomainKey()
+	if d == nil {
+		return
+	}
+	module := m.service.cfg.HSM
+	if _, err := module.ExportDomain(ctx, hsm.DomainID(d.ID), recoveryTransport(k)); !errors.Is(err, hsm.ErrUnsupported) {
+		return
+	}
+	weaker := *k
+	weaker.Mechanism = uint8(hsm.WrapOAEPSHA1)
+	if _, err := module.ExportDomain(ctx, hsm.DomainID(d.ID), recoveryTransport(&weaker)); err == nil {
+		*k = weaker
+	}
 }
 
 // AddRecoveryKey registers the public half of a recovery key: every domain key version is wrapped for it from now on.
@@ -97,6 +114,7 @@ func (m *Members) addRecovery(ctx context.Context, spki []byte) (info RecoveryKe
 	if st.DomainRotation().Active() {
 		return info, errors.New("a rotation of the domain key is under way; register the recovery key afterwards")
 	}
+	m.chooseMechanism(ctx, st, k)
 	body := &fsm.PutRecoveryKey{RecoveryKey: *k}
 	for d := range st.DomainKeys() {
 		blob, err := m.service.cfg.HSM.ExportDomain(ctx, hsm.DomainID(d.ID), recoveryTransport(k))

@@ -9,16 +9,18 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash"
 
 	"github.com/trentkms/trent/hsm"
 )
 
 // Bits is the size of new recovery keys.
-const Bits = 4096
+const Bits = 3072
 
 // Errors of this package.
 var (
@@ -57,11 +59,7 @@ func (k *Key) Open(id hsm.DomainID, export []byte) (*Domain, error) {
 		return nil, err
 	}
 	d := &Domain{id: id}
-	var wrapErr, authErr error
-	d.wrap, wrapErr = rsa.DecryptOAEP(sha256.New(), nil, k.pair, e.WrapBlock, nil)
-	d.auth, authErr = rsa.DecryptOAEP(sha256.New(), nil, k.pair, e.AuthBlock, nil)
-	if wrapErr != nil || authErr != nil || len(d.wrap) != hsm.DomainKeySize || len(d.auth) != hsm.DomainKeySize {
-		d.Wipe()
+	if !d.decrypt(sha256.New(), sha256.New(), k.pair, &e) && !d.decrypt(sha1.New(), sha1.New(), k.pair, &e) {
 		return nil, ErrForeign
 	}
 	if err := e.Verify(id, d.mac); err != nil {
@@ -69,6 +67,18 @@ func (k *Key) Open(id hsm.DomainID, export []byte) (*Domain, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// decrypt opens both blocks. Some HSMs know OAEP with SHA-1 only, and their operators have allowed it.
+func (d *Domain) decrypt(h, again hash.Hash, pair *rsa.PrivateKey, e *hsm.DomainExport) bool {
+	var wrapErr, authErr error
+	d.wrap, wrapErr = rsa.DecryptOAEP(h, nil, pair, e.WrapBlock, nil)
+	d.auth, authErr = rsa.DecryptOAEP(again, nil, pair, e.AuthBlock, nil)
+	if wrapErr == nil && authErr == nil && len(d.wrap) == hsm.DomainKeySize && len(d.auth) == hsm.DomainKeySize {
+		return true
+	}
+	d.Wipe()
+	return false
 }
 
 func (d *Domain) mac(in []byte) (out [32]byte, err error) {

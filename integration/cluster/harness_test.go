@@ -82,17 +82,8 @@ func newRegion(t testing.TB) *regionOf {
 // newRegionOf is newRegion with another configuration.
 func newRegionOf(t testing.TB, shape func(p *process) string, roots *x509.CertPool) *regionOf {
 	t.Helper()
-	binary, err := trenttest.Binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Not t.TempDir: the path of a Unix socket is short.
-	dir, err := os.MkdirTemp("", "trent-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &regionOf{t: t, dir: dir, binary: binary, shape: shape, roots: roots}
-	t.Cleanup(r.end)
+	r := emptyRegion(t)
+	r.shape, r.roots = shape, roots
 	first := r.configure()
 	var made struct{ NodeID, AccessKeyID, SecretAccessKey string }
 	if err := json.Unmarshal(r.must("operator", "init", "--format", "json", "--config", first.config), &made); err != nil {
@@ -105,6 +96,23 @@ func newRegionOf(t testing.TB, shape func(p *process) string, roots *x509.CertPo
 		r.join(r.nodes[len(r.nodes)-1])
 	}
 	r.awaitVoters(3)
+	return r
+}
+
+// emptyRegion is a region without nodes.
+func emptyRegion(t testing.TB) *regionOf {
+	t.Helper()
+	binary, err := trenttest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: the path of a Unix socket is short.
+	dir, err := os.MkdirTemp("", "trent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &regionOf{t: t, dir: dir, binary: binary, shape: plain}
+	t.Cleanup(r.end)
 	return r
 }
 
