@@ -176,6 +176,9 @@ func (c *condition) satisfies(e *evaluation, s *subject, effect Effect) bool {
 	if s.invalid {
 		return effect == Deny
 	}
+	if !e.spend(len(c.values)) {
+		return effect == Deny
+	}
 	for i := range c.values {
 		equal, comparable := c.compare(e, &c.values[i], s)
 		if !comparable {
@@ -224,7 +227,7 @@ func (c *condition) resolved(matched, resolved bool) (equal, ok bool) {
 func (c *condition) compareText(e *evaluation, p *pattern, s string) (equal, ok bool) {
 	if p.exact {
 		if c.op.relation == relEqualFold {
-			return strings.EqualFold(p.segments[0].text, s), true
+			return e.spend(len(s)/8) && strings.EqualFold(p.segments[0].text, s), true
 		}
 		return p.segments[0].text == s, true
 	}

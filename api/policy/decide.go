@@ -13,7 +13,7 @@ func (e *evaluation) decide(req *Request, trace *recorder) Decision {
 	}
 	e.begin(req, trace)
 	e.scan()
-	d := e.verdict()
+	d := e.bounded(e.verdict())
 	d.ReadTags, d.ReadAliases = e.readTags, e.readAliases
 	d.shape = e.shape(&d)
 	return d

@@ -17,6 +17,7 @@ type evaluation struct {
 	readTags, readAliases bool
 	trace                 *recorder // nil unless explaining
 	subject               subject   // the context value being compared
+	work                  int       // steps done, see budget
 
 	endpointDenial, denial, targetDenial                       finding
 	endpoint, guardrail, identity, boundary, session, onTarget given
@@ -207,6 +208,10 @@ func (e *evaluation) lookup(k *Key) Values {
 		return Absent()
 	}
 	switch k.ID {
+	case KeyEncryptionContext, KeyEncryptionContextKeys:
+		if pairs := e.req.EncryptionContext; pairs != nil && !e.spend(pairs.Len()) {
+			return Absent() // refused whatever comes of it
+		}
 	case KeyResourceTag:
 		e.readTags = true
 	case KeyRequestTag: // UntagResource sends keys only: the values are the key's own (spec 05 GLB-06)

@@ -53,11 +53,14 @@ type Step struct {
 	Holds    bool
 }
 
-// Explain decides like [Decide], by the same code, and records every step.
+// Explain decides like [Decide], by the same code, and records every step. It evaluates what a decision can leave out; if that
+// is more than the bound allows, the decision is still the one of Decide.
 func Explain(req *Request) Explanation {
 	var r recorder
 	var e evaluation
-	r.out.Decision = e.decide(req, &r)
+	if r.out.Decision = e.decide(req, &r); e.exhausted() {
+		r.out.Decision = Decide(req)
+	}
 	return r.out
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -63,6 +64,63 @@ func TestHostilePolicy(t *testing.T) {
 				t.Errorf("%q times %d: %v", unit, size/len(unit), d)
 			}
 		}
+	}
+}
+
+// TestBudget: what would take seconds is refused, whatever the rest of the policies says, and takes no more than its bound.
+func TestBudget(t *testing.T) {
+	condition := func(effect, operator, key, value string) string {
+		values := strings.TrimSuffix(strings.Repeat(`"`+value+`",`, 30000/(len(value)+3)), ",")
+		return `{"Effect":"` + effect + `","Principal":"*","Action":"kms:*","Resource":"*","Condition":{"` + operator + `":{"` + key + `":[` + values + `]}}}`
+	}
+	large := "kms:EncryptionContext:a=" + strings.Repeat("a", 900_000)
+	pairs := make(map[string]string)
+	for i := range 4096 {
+		pairs[fmt.Sprintf("%0200d", i)] = "v"
+	}
+	many := MapPairs(pairs)
+	for what, c := range map[string]struct {
+		statement string
+		allowed   bool
+	}{
+		"long automata":            {condition("Deny", "StringLike", "kms:EncryptionContext:a", "*"+strings.Repeat("a?", 2000)+"b*"), false},
+		"short patterns":           {condition("Deny", "StringLike", "kms:EncryptionContext:a", "*a?b*"), false},
+		"text":                     {condition("Deny", "StringLike", "kms:EncryptionContext:a", "*aab*"), false},
+		"negated":                  {condition("Deny", "StringNotLike", "kms:EncryptionContext:a", "*a?b*"), false},
+		"in an Allow not needed":   {condition("Allow", "StringLike", "kms:EncryptionContext:a", "*a?b*"), true},
+		"ARNs":                     {condition("Deny", "ArnLike", "kms:EncryptionContext:a", "arn:*:*:*:*:*a?b*"), false},
+		"without regard to case":   {condition("Deny", "StringEqualsIgnoreCase", "kms:EncryptionContext:a", "b"), false},
+		"many values":              {condition("Deny", "ForAnyValue:StringEquals", "kms:EncryptionContextKeys", "x"), false},
+		"long variables":           {condition("Deny", "StringLike", "kms:EncryptionContext:a", "*"+strings.Repeat("?${kms:EncryptionContext:b}", 300)+"*"), false},
+		"many conditions":          {strings.TrimSuffix(strings.Repeat(`{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*","Condition":{"Null":{"kms:EncryptionContext:a":true}}},`, 200), ","), true},
+		"nothing of it is in vain": {condition("Deny", "StringEquals", "kms:EncryptionContext:a", "b"), true},
+	} {
+		p := keyPolicyOf(t, `{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},`+c.statement)
+		value := large
+		if what == "ARNs" {
+			value = "kms:EncryptionContext:a=arn:aws:s3:::" + strings.Repeat("a", 900_000)
+		}
+		req := onKey(user(accountK, "alice"), "kms:Encrypt").keyPolicy(p).with(value, "kms:EncryptionContext:b="+strings.Repeat("b", 1000))
+		if what == "many values" {
+			req.EncryptionContext = many
+			req.Context = &CallContext{Caller: req.Principal, EncryptionContext: many}
+		}
+		var e evaluation
+		if d := e.decide(req, nil); d.Allowed() != c.allowed {
+			t.Errorf("%s: %v after %d steps", what, d.Outcome, e.work)
+		}
+		if x := Explain(req); x.Decision.Allowed() != c.allowed {
+			t.Errorf("%s explained: %v", what, x.Decision.Outcome)
+		}
+	}
+}
+
+// TestBudgetOfAllows: an Allow that was not evaluated to the end allows nothing.
+func TestBudgetOfAllows(t *testing.T) {
+	values := strings.TrimSuffix(strings.Repeat(`"*a?b*",`, 3000), ",")
+	p := keyPolicyOf(t, `{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*","Condition":{"StringNotLike":{"kms:EncryptionContext:a":[`+values+`]}}}`)
+	for size, want := range map[int]Outcome{1000: Allowed, 900_000: ImplicitDeny} {
+		wantOutcome(t, onKey(user(accountK, "alice"), "kms:Encrypt").keyPolicy(p).with("kms:EncryptionContext:a="+strings.Repeat("a", size)), want)
 	}
 }
 

@@ -15,6 +15,8 @@ type pattern struct {
 	exact, any bool
 	// variables is the number of policy variables.
 	variables int
+	// words is the size of its largest automaton in machine words, at least one.
+	words int
 	// unusable: a variable where none is allowed. It stands for a variable without a value.
 	unusable bool
 }
@@ -98,6 +100,7 @@ func compilePattern(source string, s syntax) pattern {
 	for i, parts := range segments {
 		p.segments[i] = newSegment(parts, i > 0 && i < len(segments)-1)
 	}
+	p.words = largest(p.segments)
 	p.exact = len(p.segments) == 1 && p.segments[0].wild == nil && p.variables == 0
 	p.any = len(p.segments) == 2 && p.segments[0].empty() && p.segments[1].empty()
 	return p

@@ -62,6 +62,12 @@ func (e *evaluation) matchPattern(p *pattern, s string) (matched, resolved bool)
 		return false, false
 	}
 	if p.variables == 0 {
+		if p.exact {
+			return p.segments[0].text == s, true
+		}
+		if !e.spend(len(s) * p.words) {
+			return false, false
+		}
 		return p.matchPlain(s), true
 	}
 	var few [4]segment
@@ -75,6 +81,9 @@ func (e *evaluation) matchPattern(p *pattern, s string) (matched, resolved bool)
 			return false, false
 		}
 		segments = append(segments, g)
+	}
+	if !e.spend(len(s) * largest(segments)) {
+		return false, false
 	}
 	return matchSegments(segments, s), true
 }
@@ -103,7 +112,7 @@ func (e *evaluation) fill(g *segment, inner bool) (segment, bool) {
 		}
 	}
 	if wild {
-		if longest > longestValue {
+		if longest > longestValue || !e.spend(automatonCost(g.parts, values)) {
 			return segment{}, false
 		}
 		return segment{wild: newWildSegment(g.parts, values, inner)}, true

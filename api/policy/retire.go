@@ -23,7 +23,7 @@ func (e *evaluation) decideRetire(req *Request, g *Grant, trace *recorder) Decis
 	retire.Action = "kms:RetireGrant" // the row says that the key policy has no say
 	e.begin(&retire, trace)
 	e.scan()
-	d := e.verdictOnRetiring(g)
+	d := e.bounded(e.verdictOnRetiring(g))
 	d.ReadTags, d.ReadAliases = e.readTags, e.readAliases
 	d.shape = e.shape(&d)
 	return d
