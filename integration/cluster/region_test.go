@@ -22,6 +22,7 @@ import (
 func TestRegionOfThree(t *testing.T) {
 	r := newRegion(t)
 	t.Run("writes are read everywhere at once", r.readsEverywhere)
+	t.Run("revocations", r.revocations)
 	t.Run("a killed leader", r.killedLeader)
 	t.Run("nobody is starved", r.fairness)
 	t.Run("rotation under traffic", r.rotation)
