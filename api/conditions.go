@@ -131,6 +131,12 @@ func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
 		return policy.Absent(), true
 	case policy.KeyResourceAliases:
 		return c.aliases(), true
+	case policy.KeyTrailingDaysWithoutKeyUsage:
+		if c.t.Key == nil {
+			return policy.Absent(), true
+		}
+		days := c.x.srv.service.TrailingDays(c.x.call.State, c.t.Key, c.x.call.Now)
+		return policy.One(strconv.FormatInt(days, 10)), true
 	case policy.KeyResourceTag:
 		if c.t.Key == nil {
 			return policy.Absent(), true

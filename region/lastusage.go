@@ -185,17 +185,34 @@ func (s *Service) GetKeyLastUsage(_ context.Context, c *Call, _ *KeyInput) (*Get
 	k := c.Key()
 	out := &GetKeyLastUsageOutput{
 		KeyID: k.ID, KeyLastUsage: &KeyLastUsageData{}, KeyCreationDate: millis(k.CreatedAt),
-		TrackingStartDate: millis(max(k.CreatedAt, c.State.Region().CreatedAt)),
+		TrackingStartDate: millis(trackedSince(c.State, k)),
 	}
-	last := c.State.KeyLastUse(k.Account, k.ID)
-	if own, ok := s.cfg.Usage.last(keyRef(k)); ok && (last == nil || own.At.UnixMilli() >= last.At) {
-		last = &fsm.KeyUse{At: own.At.UnixMilli(), Operation: own.Operation, EventID: own.EventID, RequestID: own.RequestID}
-	}
-	if last != nil {
+	if last := s.lastUse(c.State, k); last != nil {
 		out.KeyLastUsage = &KeyLastUsageData{
 			Operation: shape.Some(shape.KeyLastUsageTrackingOperation(last.Operation)), Timestamp: shape.Some(millis(last.At)),
 			CloudTrailEventID: shape.Some(last.EventID), KmsRequestID: shape.Some(last.RequestID),
 		}
 	}
 	return out, nil
+}
+
+// trackedSince is since when the uses of a key are recorded.
+func trackedSince(st *fsm.State, k *fsm.Key) int64 { return max(k.CreatedAt, st.Region().CreatedAt) }
+
+// lastUse merges what the nodes have reported of a key with what this node knows, nil if it was never used.
+func (s *Service) lastUse(st *fsm.State, k *fsm.Key) *fsm.KeyUse {
+	last := st.KeyLastUse(k.Account, k.ID)
+	if own, ok := s.cfg.Usage.last(keyRef(k)); ok && (last == nil || own.At.UnixMilli() >= last.At) {
+		return &fsm.KeyUse{At: own.At.UnixMilli(), Operation: own.Operation, EventID: own.EventID, RequestID: own.RequestID}
+	}
+	return last
+}
+
+// TrailingDays is the number of whole days for which a key was not used (spec 05 KCK-14).
+func (s *Service) TrailingDays(st *fsm.State, k *fsm.Key, now time.Time) int64 {
+	since := trackedSince(st, k)
+	if last := s.lastUse(st, k); last != nil {
+		since = max(since, last.At)
+	}
+	return max(0, int64(now.Sub(millis(since))/(24*time.Hour)))
 }
