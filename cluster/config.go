@@ -53,6 +53,9 @@ type Config struct {
 	// Forwarder takes a proposal to the leader; nil makes Propose return ErrNotLeader where another node leads.
 	Forwarder Forwarder
 
+	// Unfit says why this node should not lead beyond what it sees itself, nil if it can; it must not block. nil: nothing.
+	Unfit func() error
+
 	// Clock is this node's clock, time.Now if nil. It is read for region time only; waiting goes by the real clock.
 	Clock func() time.Time
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,6 +193,81 @@ func TestFullLeaderStepsDown(t *testing.T) {
 	})
 }
 
+// A leader whose disk hangs is heard no more, so that the others elect one who can write: within three seconds and an
+// election. It says why it is ill, and follows once the disk is back.
+func TestLeaderWithAHungDisk(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		inGroup(t, nil, func(t *testing.T, c *sim) {
+			l := c.awaitLeader("")
+			c.propose(l.up(), "before", time.Second)
+			if planted {
+				l.up().store.base = time.Now().Add(time.Hour) // it never looks stuck
+			}
+			l.store.append.Store(int64(30 * time.Second))
+			start := time.Now()
+			c.wg.Go(func() { c.propose(l.up(), "hangs", time.Second) })
+			time.Sleep(stuckLimit + 3*time.Second)
+			next := c.leader()
+			if planted {
+				if next != nil && next.id != l.id {
+					t.Error("planted: the others elected although they heard from the leader; the test proves nothing")
+				}
+				time.Sleep(30 * time.Second)
+				return
+			}
+			next = c.awaitLeader(l.id)
+			c.propose(c.followers(l)[0].up(), "after", 5*time.Second)
+			if err := c.propose(next.up(), "later", time.Second); err != nil {
+				t.Errorf("on the new leader after %v: %v", time.Since(start), err)
+			}
+			if err := l.up().Healthy(); err == nil || !strings.Contains(err.Error(), "a write of the log has been stuck") {
+				t.Errorf("the node with the hung disk: %v", err)
+			}
+			l.store.append.Store(0)
+			time.Sleep(30 * time.Second)
+			if err := l.up().Healthy(); err != nil || c.leader() == l {
+				t.Errorf("once the disk is back: %v", err)
+			}
+		})
+	}
+}
+
+// A leader that is told to be unfit gives leadership away, and does not insist when nobody else can take it.
+func TestUnfitLeaderStepsDown(t *testing.T) {
+	var unfit sync.Map
+	inGroup(t, func(cfg *Config) {
+		id := cfg.Peers.(simPeers).id
+		cfg.Unfit = func() error {
+			if _, ok := unfit.Load(id); ok {
+				return errors.New("the HSM hangs")
+			}
+			return nil
+		}
+	}, func(t *testing.T, c *sim) {
+		l := c.awaitLeader("")
+		unfit.Store(l.id, true)
+		start := time.Now()
+		c.awaitLeader(l.id)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("it led for another %v", d)
+		}
+		for _, id := range c.ids {
+			unfit.Store(id, true)
+		}
+		terms := func() (top uint64) {
+			for _, id := range c.ids {
+				top = max(top, c.net.nodes[id].up().Status().Term)
+			}
+			return top
+		}
+		before := terms()
+		time.Sleep(time.Minute)
+		if n := terms() - before; n > 10 {
+			t.Errorf("%d elections in a minute", n)
+		}
+	})
+}
+
 // Region time is what a majority has passed, on every node, and a node that is off refuses to propose.
 func TestRegionTimeOfAGroup(t *testing.T) {
 	ahead := map[string]time.Duration{"n0": 0, "n1": 5 * time.Second, "n2": time.Hour}
@@ -223,6 +299,8 @@ func TestRegionTimeOfAGroup(t *testing.T) {
 		if err := c.net.nodes["n2"].up().clockErr(); !errors.Is(err, ErrClockOff) {
 			t.Errorf("a clock an hour ahead: %v", err)
 		}
+		// It cannot stay in office: nothing would be written as long as it is there.
+		c.awaitLeader("n2")
 		// Two silent voters: nobody passes any instant.
 		c.isolate("n0")
 		n := c.net.nodes["n0"].up()

@@ -34,7 +34,7 @@ func newFollower(t *testing.T, clamp bool) *follower {
 	cfg.ClusterID, cfg.NodeID = "c", "f"
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout = time.Minute, time.Minute
 	cfg.Transport = func(Identity) (raft.Transport, error) { return ours, nil }
-	return &follower{openNode(t, cfg), t, newWire(theirs, newLifeline(nil), clamp), "f"}
+	return &follower{openNode(t, cfg), t, newWire(theirs, newLifeline(nil), func() bool { return false }, clamp), "f"}
 }
 
 var leaderHeader = raft.RPCHeader{ProtocolVersion: 3, ID: []byte("x"), Addr: []byte("x")}
@@ -167,7 +167,7 @@ func (p *stuckPipeline) Close() error {
 
 func TestStuckPipelineIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := clampedPipeline{&stuckPipeline{closed: make(chan struct{})}, &wire{life: newLifeline(nil), clamp: clampCommit}}
+		p := clampedPipeline{&stuckPipeline{closed: make(chan struct{})}, &wire{life: newLifeline(nil), stuck: func() bool { return false }, clamp: clampCommit}}
 		start := time.Now()
 		if _, err := p.AppendEntries(&raft.AppendEntriesRequest{}, nil); err == nil || time.Since(start) != pipelineStall {
 			t.Fatalf("%v after %v", err, time.Since(start))
@@ -194,7 +194,7 @@ func TestNoHeartbeatFastPath(t *testing.T) {
 	if h.handler != nil {
 		t.Fatal("the library got its heartbeat fast path, which writes the term beside the main loop")
 	}
-	if _, ok := newWire(h, n.life, true).(raft.WithPreVote); !ok {
+	if _, ok := newWire(h, n.life, n.stuck, true).(raft.WithPreVote); !ok {
 		t.Fatal("the guard hides pre-votes")
 	}
 }

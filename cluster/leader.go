@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"time"
 
@@ -188,19 +189,22 @@ func (n *Node) watchLeader() {
 // upkeepInterval is how often the node looks whether something is due.
 const upkeepInterval = 250 * time.Millisecond
 
-// upkeep runs read rounds of the node's own, for health and for the clocks, and watches the volume.
+// upkeep runs read rounds of the node's own, for health and for the clocks, watches the volume, and gives leadership away
+// when the node is not fit to lead.
 func (n *Node) upkeep() {
 	tick := time.NewTicker(min(upkeepInterval, n.cfg.PingInterval, n.cfg.DiskInterval))
 	defer tick.Stop()
 	disk := time.Now() // Open has looked
+	var resigned time.Time
 	for n.alive.Err() == nil {
 		if time.Since(n.lastRoundAt()) >= n.cfg.PingInterval {
 			n.ping()
 		}
 		if time.Since(disk) >= n.cfg.DiskInterval {
 			disk = time.Now()
-			n.watchVolume()
+			n.volume.look()
 		}
+		n.resign(&resigned)
 		n.askClocks()
 		select {
 		case <-tick.C:
@@ -225,16 +229,42 @@ func (n *Node) ping() {
 	n.clocks.keep(raftVoters(cfg))
 }
 
-// watchVolume measures the free space and gives leadership away when there is none: a node with space can go on.
-func (n *Node) watchVolume() {
-	n.volume.look()
-	if n.volume.low.Load() && n.lead.Load() != nil {
-		if _, cfg := n.fsm.State().Config(); !soleVoter(cfg, n.server) {
-			ctx, cancel := context.WithTimeout(n.alive, 2*n.cfg.ElectionTimeout)
-			defer cancel()
-			if err := n.StepDown(ctx); err != nil {
-				n.cfg.Logger.Warn("cluster: could not give leadership away although the volume is nearly full", "error", err)
-			}
-		}
+// resignInterval is the least time between two tries of a node to give leadership away: if the others are unfit as well, leadership
+// must not go round and round.
+const resignInterval = 30 * time.Second
+
+// resign gives leadership away while something keeps this node from doing a leader's work: a node where all is well can go on.
+// A disk that hangs needs more than that; see wire.stuck.
+func (n *Node) resign(last *time.Time) {
+	if n.lead.Load() == nil || !last.IsZero() && time.Since(*last) < resignInterval {
+		return
+	}
+	why := n.unfit()
+	if _, cfg := n.fsm.State().Config(); why == nil || soleVoter(cfg, n.server) {
+		return
+	}
+	*last = time.Now()
+	n.cfg.Logger.Warn("cluster: this node gives leadership away", "reason", why)
+	ctx, cancel := context.WithTimeout(n.alive, 2*n.cfg.ElectionTimeout)
+	defer cancel()
+	if err := n.StepDown(ctx); err != nil {
+		n.cfg.Logger.Warn("cluster: could not give leadership away", "error", err)
 	}
 }
+
+// unfit says why this node should not lead, nil if it can.
+func (n *Node) unfit() error {
+	err := errors.Join(n.volume.err(), n.clockErr())
+	if n.cfg.Unfit != nil {
+		err = errors.Join(err, n.cfg.Unfit())
+	}
+	return err
+}
+
+// stuckLimit is how long one write of the log may take before the node counts as ill.
+const stuckLimit = 3 * time.Second
+
+// stuck reports whether a write of the log has taken too long. The library's main loop hangs with it, but not its heartbeats:
+// a leader whose disk hangs would be kept in office by followers who hear from it, and no write would ever be acknowledged.
+// So a stuck node sends nothing (see wire), and the others elect one of themselves.
+func (n *Node) stuck() bool { return n.store.stall() > stuckLimit }

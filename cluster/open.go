@@ -123,7 +123,7 @@ func (n *Node) transport() (raft.Transport, error) {
 			return nil, fmt.Errorf("cluster: transport: %w", err)
 		}
 	}
-	return newWire(t, n.life, !n.cfg.mutation.noClamp), nil
+	return newWire(t, n.life, n.stuck, !n.cfg.mutation.noClamp), nil
 }
 
 // newRaft starts the library in a goroutine of its own: it writes its term, and a write that fails ends its goroutine.

@@ -144,6 +144,9 @@ func (n *Node) proposeLeading(ctx context.Context, gate Gate, cmd fsm.Command) (
 	if err := n.clockErr(); err != nil {
 		return fsm.Result{}, err
 	}
+	if n.stuck() {
+		return fsm.Result{}, ErrNoLeader // the others elect one
+	}
 	if err := n.known(cmd); err != nil {
 		return fsm.Result{}, err
 	}

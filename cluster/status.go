@@ -103,8 +103,6 @@ func (n *Node) diskStatus(st *Status) {
 const (
 	// roundsLate is how many ping intervals (and one round's bound) may pass without a good read round.
 	roundsLate = 3
-	// writeLate is how long one write of the log may take.
-	writeLate = 5 * time.Second
 )
 
 // Healthy is nil if the node can serve: it has completed a read round lately, its disk takes writes, has space, and its
@@ -121,7 +119,7 @@ func (n *Node) Healthy() error {
 		late = fmt.Errorf("cluster: no read round has succeeded for %v; check that a majority of the voters is up and reachable", d.Round(time.Millisecond))
 	}
 	var slow error
-	if d := n.store.stall(); d > writeLate {
+	if d := n.store.stall(); d > stuckLimit {
 		slow = fmt.Errorf("cluster: a write of the log has been stuck for %v; check the disk", d.Round(time.Millisecond))
 	}
 	return errors.Join(late, slow, n.volume.err(), n.clockErr())

@@ -29,10 +29,12 @@ func clampCommit(r *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
 }
 
 // wire is the transport that the library gets: any transport, with the commit index clamped in every AppendEntries,
-// without the heartbeat fast path, and silent after a disk failure.
+// without the heartbeat fast path, and silent after a disk failure
+// and while the disk hangs.
 type wire struct {
 	raft.Transport
 	life  *lifeline
+	stuck func() bool // the disk hangs
 	clamp func(*raft.AppendEntriesRequest) *raft.AppendEntriesRequest
 }
 
@@ -43,8 +45,8 @@ type wireVote struct {
 }
 
 // newWire guards a transport. clamp is false only where a test shows what happens without.
-func newWire(t raft.Transport, life *lifeline, clamp bool) raft.Transport {
-	w := &wire{Transport: t, life: life, clamp: clampCommit}
+func newWire(t raft.Transport, life *lifeline, stuck func() bool, clamp bool) raft.Transport {
+	w := &wire{Transport: t, life: life, stuck: stuck, clamp: clampCommit}
 	if !clamp {
 		w.clamp = func(r *raft.AppendEntriesRequest) *raft.AppendEntriesRequest { return r }
 	}
@@ -54,6 +56,9 @@ func newWire(t raft.Transport, life *lifeline, clamp bool) raft.Transport {
 	return w
 }
 
+// silent reports whether the node must not be heard: its disk has failed, or hangs.
+func (w *wire) silent() bool { return w.life.stopped() || w.stuck() }
+
 // SetHeartbeatHandler implements raft.Transport by leaving the fast path out: it would handle heartbeats beside the main
 // loop and write CurrentTerm from a second goroutine, which can set the term back. A transport that is given no handler
 // puts heartbeats on the Consumer channel.
@@ -61,7 +66,7 @@ func (w *wire) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // AppendEntries implements raft.Transport.
 func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, r *raft.AppendEntriesRequest, out *raft.AppendEntriesResponse) error {
-	if w.life.stopped() {
+	if w.silent() {
 		return errSilent
 	}
 	return w.Transport.AppendEntries(id, to, w.clamp(r), out)
@@ -69,7 +74,7 @@ func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, r *raft.Ap
 
 // AppendEntriesPipeline implements raft.Transport.
 func (w *wire) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
-	if w.life.stopped() {
+	if w.silent() {
 		return nil, errSilent
 	}
 	p, err := w.Transport.AppendEntriesPipeline(id, to)
@@ -81,7 +86,7 @@ func (w *wire) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (r
 
 // RequestVote implements raft.Transport.
 func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, r *raft.RequestVoteRequest, out *raft.RequestVoteResponse) error {
-	if w.life.stopped() {
+	if w.silent() {
 		return errSilent
 	}
 	return w.Transport.RequestVote(id, to, r, out)
@@ -89,7 +94,7 @@ func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, r *raft.Requ
 
 // InstallSnapshot implements raft.Transport.
 func (w *wire) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, r *raft.InstallSnapshotRequest, out *raft.InstallSnapshotResponse, data io.Reader) error {
-	if w.life.stopped() {
+	if w.silent() {
 		return errSilent
 	}
 	return w.Transport.InstallSnapshot(id, to, r, out, data)
@@ -97,7 +102,7 @@ func (w *wire) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, r *raft.
 
 // TimeoutNow implements raft.Transport.
 func (w *wire) TimeoutNow(id raft.ServerID, to raft.ServerAddress, r *raft.TimeoutNowRequest, out *raft.TimeoutNowResponse) error {
-	if w.life.stopped() {
+	if w.silent() {
 		return errSilent
 	}
 	return w.Transport.TimeoutNow(id, to, r, out)
@@ -113,7 +118,7 @@ func (w *wire) Close() error {
 
 // RequestPreVote implements raft.WithPreVote.
 func (w *wireVote) RequestPreVote(id raft.ServerID, to raft.ServerAddress, r *raft.RequestPreVoteRequest, out *raft.RequestPreVoteResponse) error {
-	if w.life.stopped() {
+	if w.silent() {
 		return errSilent
 	}
 	return w.vote.RequestPreVote(id, to, r, out)
@@ -129,7 +134,7 @@ type clampedPipeline struct {
 
 // AppendEntries implements raft.AppendPipeline.
 func (p *clampedPipeline) AppendEntries(r *raft.AppendEntriesRequest, out *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if p.wire.life.stopped() {
+	if p.wire.silent() {
 		return nil, errSilent
 	}
 	// The library reads answers in one goroutine and sends in another. If the first gives up while the second is blocked

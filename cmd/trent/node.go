@@ -30,6 +30,7 @@ type node struct {
 	cfg     *config.File
 	log     *slog.Logger
 	module  hsm.Module
+	hsm     *hsmWatch
 	audit   *audit.Log
 	cluster *cluster.Node
 	service *region.Service
@@ -78,6 +79,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 		return nil, err // module may hold a nil pointer, which close must not see
 	}
 	n.module = hsm.Observe(module, hsmMetrics(n.metrics))
+	n.hsm = &hsmWatch{module: n.module}
 	id, err := nodeID(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -92,7 +94,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 		return nil, err
 	}
 	cc := cluster.Config{
-		Dir: raftDir, FSM: machine, Fatal: n.fatal, Logger: log, Bootstrap: bootstrap, NodeID: id,
+		Dir: raftDir, FSM: machine, Fatal: n.fatal, Logger: log, Bootstrap: bootstrap, NodeID: id, Unfit: n.hsm.err,
 		HeartbeatTimeout: soloTimeout, ElectionTimeout: soloTimeout, LeaseTimeout: soloTimeout,
 	}
 	if cfg.Cluster != nil {
@@ -235,6 +237,9 @@ func (n *node) work() {
 	n.cluster.WhileLeader("schedule", func(ctx context.Context, _ uint64) { n.service.Schedule(ctx) })
 	n.cluster.WhileLeader("domain key", func(ctx context.Context, _ uint64) { n.members.Rotate(ctx) })
 	go n.service.ReportUsage(n.life)
+	if n.wire != nil {
+		go n.hsm.run(n.life)
+	}
 	n.upcoming()
 }
 
