@@ -98,6 +98,9 @@ type mutation struct {
 	noCfgCheck  bool                                                         // serve although the configuration has changed
 	joinRunning bool                                                         // let a reader join the round in flight
 	nonvoters   bool                                                         // count non-voters as voters
+	electorate  func(raft.Configuration) raft.Configuration                  // ask the voters of another configuration
+	fastPath    bool                                                         // let the library have its heartbeat fast path
+	anySnapshot bool                                                         // close snapshots in any order
 	noTermStart bool                                                         // open no term
 	read        func(context.Context, *Node) (*fsm.State, error)             // read in another way
 	storage     func(*Config) (Storage, raft.SnapshotStore, Identity, error) // keep nothing on the disk

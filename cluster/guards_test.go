@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ type follower struct {
 	to   raft.ServerAddress
 }
 
-func newFollower(t *testing.T, clamp bool) *follower {
+func newFollower(t *testing.T, clamp bool, mod ...func(*Config)) *follower {
 	t.Helper()
 	_, ours := raft.NewInmemTransport("f")
 	_, theirs := raft.NewInmemTransport("x")
@@ -34,6 +35,9 @@ func newFollower(t *testing.T, clamp bool) *follower {
 	cfg.ClusterID, cfg.NodeID = "c", "f"
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout = time.Minute, time.Minute
 	cfg.Transport = func(Identity) (raft.Transport, error) { return ours, nil }
+	for _, m := range mod {
+		m(&cfg)
+	}
 	return &follower{openNode(t, cfg), t, newWire(theirs, newLifeline(nil), func() bool { return false }, clamp), "f"}
 }
 
@@ -184,18 +188,21 @@ type handlerTransport struct {
 func (h *handlerTransport) SetHeartbeatHandler(f func(raft.RPC)) { h.handler = f }
 
 func TestNoHeartbeatFastPath(t *testing.T) {
-	_, inner := raft.NewInmemTransport("a")
-	h := &handlerTransport{InmemTransport: inner}
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.Transport = func(Identity) (raft.Transport, error) { return h, nil }
-	n := openNode(t, cfg)
-	mustView(t, n)
-	if h.handler != nil {
-		t.Fatal("the library got its heartbeat fast path, which writes the term beside the main loop")
-	}
-	if _, ok := newWire(h, n.life, n.stuck, true).(raft.WithPreVote); !ok {
-		t.Fatal("the guard hides pre-votes")
+	for _, planted := range []bool{false, true} {
+		_, inner := raft.NewInmemTransport("a")
+		h := &handlerTransport{InmemTransport: inner}
+		cfg := diskConfig(t, t.TempDir())
+		cfg.Bootstrap = true
+		cfg.Transport = func(Identity) (raft.Transport, error) { return h, nil }
+		cfg.mutation.fastPath = planted
+		n := openNode(t, cfg)
+		mustView(t, n)
+		if got := h.handler != nil; got != planted {
+			t.Fatalf("planted %v: the library got its heartbeat fast path, which writes the term beside the main loop: %v", planted, got)
+		}
+		if _, ok := newWire(h, n.life, n.stuck, true).(raft.WithPreVote); !ok {
+			t.Fatal("the guard hides pre-votes")
+		}
 	}
 }
 
@@ -229,6 +236,48 @@ func TestOlderSnapshotIsRefused(t *testing.T) {
 		t.Fatal("a snapshot older than the state was installed")
 	}
 	check(70)
+}
+
+// obedient is a state machine that restores any snapshot.
+type obedient struct {
+	t       testing.TB
+	current atomic.Pointer[fsm.FSM]
+}
+
+func newObedient(t testing.TB) *obedient {
+	o := &obedient{t: t}
+	o.current.Store(newFSM(t))
+	return o
+}
+
+func (o *obedient) Apply(l *raft.Log) any               { return o.current.Load().Apply(l) }
+func (o *obedient) Snapshot() (raft.FSMSnapshot, error) { return o.current.Load().Snapshot() }
+func (o *obedient) State() *fsm.State                   { return o.current.Load().State() }
+func (o *obedient) StoreConfiguration(i uint64, c raft.Configuration) {
+	o.current.Load().StoreConfiguration(i, c)
+}
+func (o *obedient) Wait(ctx context.Context, i uint64) (*fsm.State, error) {
+	return o.current.Load().Wait(ctx, i)
+}
+func (o *obedient) Restore(r io.ReadCloser) error {
+	next := newFSM(o.t)
+	err := next.Restore(r)
+	o.current.Store(next)
+	return err
+}
+
+// What the two guards against a late InstallSnapshot are for: without them the library obeys, and the node forgets what it has
+// acknowledged.
+func TestWithoutGuardsAnOlderSnapshotIsObeyed(t *testing.T) {
+	f := newFollower(t, true, func(cfg *Config) { cfg.FSM, cfg.mutation.anySnapshot = newObedient(t), true })
+	for _, index := range []uint64{60, 30} {
+		if err := f.install(index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if i := f.raft.LastIndex(); i != 30 || f.State().Index() != 30 {
+		t.Errorf("the library's last index is %d, the state is at %d: it has been repaired, revisit snapshots.go", i, f.State().Index())
+	}
 }
 
 func TestSinkBelowNewest(t *testing.T) {

@@ -106,6 +106,7 @@ func (n *Node) start(inner Storage) error {
 		return err
 	}
 	n.snaps.started()
+	n.snaps.any = n.cfg.mutation.anySnapshot
 	n.reader = &reader{self: n.server, clusterID: n.id.ClusterID, fsm: n.fsm, local: n.lastIndex, peers: n.cfg.Peers,
 		clocks: n.clocks, reask: n.cfg.ReaskInterval, mutation: &n.cfg.mutation}
 	n.batches = &batches{round: n.readRound, timeout: n.cfg.ReadTimeout, parent: n.alive, joinRun: n.cfg.mutation.joinRunning}
@@ -123,7 +124,11 @@ func (n *Node) transport() (raft.Transport, error) {
 			return nil, fmt.Errorf("cluster: transport: %w", err)
 		}
 	}
-	return newWire(t, n.life, n.stuck, !n.cfg.mutation.noClamp), nil
+	w := newWire(t, n.life, n.stuck, !n.cfg.mutation.noClamp)
+	if n.cfg.mutation.fastPath {
+		return t, nil
+	}
+	return w, nil
 }
 
 // newRaft starts the library in a goroutine of its own: it writes its term, and a write that fails ends its goroutine.

@@ -92,6 +92,9 @@ func (r *reader) round(ctx context.Context) (*fsm.State, error) {
 // electorate is who is asked, and whether this node belongs to the configuration. A non-voter may read; its own answer
 // does not count.
 func (r *reader) electorate(cfg raft.Configuration) (voters []raft.Server, member bool) {
+	if r.mutation.electorate != nil {
+		cfg = r.mutation.electorate(cfg)
+	}
 	for _, s := range cfg.Servers {
 		member = member || s.ID == r.self
 		if s.Suffrage == raft.Voter || r.mutation.nonvoters {

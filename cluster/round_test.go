@@ -192,24 +192,39 @@ func TestRoundSeesConfigurationChange(t *testing.T) {
 // later term has put a no-op at 3 and the configuration {1,2,3} at 4, committed by 2 and 3. Asking the latest
 // configuration for a majority finds 0 and 1, who know nothing of 4; asking the applied one needs 2 or 3.
 func TestRoundAsksTheAppliedConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		last := map[string]uint64{"1": 3, "2": 4, "3": 4}
-		l := newRoundLab(t, "0", says(last), "0", "1", "2", "3")
-		l.apply(2)
-		l.own.Store(3)
-		go func() {
-			time.Sleep(100 * time.Millisecond)
-			l.own.Store(4)
-			l.apply(3) // fed the no-op's place, without 4
-		}()
-		if i, err := l.run(500 * time.Millisecond); !errors.Is(err, ErrNoQuorum) {
-			t.Fatalf("served %d without the configuration at 4, %v", i, err)
-		}
-		l.configure(4, "1", "2", "3")
-		if i, err := l.run(500 * time.Millisecond); !errors.Is(err, ErrNotMember) {
-			t.Fatalf("served %d, %v", i, err)
-		}
-	})
+	for _, planted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			last := map[string]uint64{"1": 3, "2": 4, "3": 4}
+			if planted { // the answers of the leader's side are late
+				delete(last, "2")
+			}
+			l := newRoundLab(t, "0", says(last), "0", "1", "2", "3")
+			if planted {
+				l.mutation.electorate = func(raft.Configuration) raft.Configuration { return groupOf("0", "1", "2") }
+			}
+			l.apply(2)
+			l.own.Store(3)
+			go func() {
+				time.Sleep(100 * time.Millisecond)
+				l.own.Store(4)
+				l.apply(3) // fed the no-op's place, without 4
+			}()
+			i, err := l.run(500 * time.Millisecond)
+			if planted {
+				if err != nil || i != 3 {
+					t.Fatalf("planted: served %d, %v; the test would not notice which configuration is asked", i, err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrNoQuorum) {
+				t.Fatalf("served %d without the configuration at 4, %v", i, err)
+			}
+			l.configure(4, "1", "2", "3")
+			if i, err := l.run(500 * time.Millisecond); !errors.Is(err, ErrNotMember) {
+				t.Fatalf("served %d, %v", i, err)
+			}
+		})
+	}
 }
 
 // The library's idea of the configuration's index is no use: it is always 0.
