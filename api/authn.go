@@ -79,6 +79,12 @@ func (a *authenticator) caller(st *fsm.State, row *fsm.AccessKey) (*region.Calle
 		}
 	}
 	reads := []fsm.Read{{Doc: fsm.DocAccessKey, Name: row.ID, Version: row.Version}}
+	if name := region.ServiceOf(row); name != "" {
+		c := a.servicePrincipal(row, name, reads)
+		c.AccessKeyID = row.ID
+		a.callers.Store(row.ID, &known{row, c})
+		return c, nil
+	}
 	c, err := a.principal(st, row.Account, row.Principal, nil, reads)
 	if err != nil {
 		return nil, err

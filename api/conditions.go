@@ -169,10 +169,10 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 	switch k.ID {
 	case policy.KeyCallerAccount, policy.KeyPrincipalAccount, policy.KeyPrincipalType, policy.KeyUserID, policy.KeyUsername:
 		return ofCaller(k, caller)
-	case policy.KeyPrincipalIsAWSService:
-		return policy.Flag(caller.Kind == region.PrincipalService)
-	case policy.KeyViaAWSService, policy.KeyGrantIsForAWSResource:
-		return policy.Flag(false)
+	case policy.KeyPrincipalIsAWSService, policy.KeyViaAWSService, policy.KeyGrantIsForAWSResource, policy.KeyViaService, policy.KeyCalledVia,
+		policy.KeyCalledViaFirst, policy.KeyCalledViaLast, policy.KeySourceArn, policy.KeySourceAccount, policy.KeyPrincipalServiceName,
+		policy.KeyPrincipalServiceNamesList:
+		return c.ofService(k)
 	case policy.KeyCurrentTime:
 		return policy.One(c.x.call.Now.UTC().Format(time.RFC3339))
 	case policy.KeyEpochTime:
@@ -193,6 +193,8 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 func ofCaller(k *policy.Key, caller *region.Caller) policy.Values {
 	switch {
 	case caller.Web != nil:
+		return policy.Absent()
+	case caller.Kind == region.PrincipalService && (k.ID == policy.KeyCallerAccount || k.ID == policy.KeyPrincipalAccount || k.ID == policy.KeyUsername):
 		return policy.Absent()
 	case k.ID == policy.KeyPrincipalType:
 		return policy.One(principalType(caller.Kind))

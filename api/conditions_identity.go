@@ -17,6 +17,9 @@ func (c *conditionContext) ofIdentity(k *policy.Key) (policy.Values, bool) {
 	}
 	switch k.ID {
 	case policy.KeyPrincipalArn:
+		if caller.Kind == region.PrincipalService {
+			return policy.Absent(), true
+		}
 		if caller.Kind == region.PrincipalRoleSession {
 			return policy.One(caller.Standing.IdentityARN), true
 		}

@@ -33,7 +33,7 @@ func engineOf(c *region.Caller) (*engine, error) {
 	case region.PrincipalFederatedUser:
 		p.Kind = policy.FederatedUser
 	case region.PrincipalService:
-		p.Kind, p.Account = policy.Service, ""
+		p.Kind, p.Account, p.ServiceNames = policy.Service, "", c.ServiceNames
 	case region.PrincipalWebIdentity:
 		p.Kind, p.Account = policy.WebIdentity, ""
 	}

@@ -125,6 +125,11 @@ func (x *exchange) attempt(ctx context.Context) error {
 		return err
 	}
 	x.call.Caller = caller
+	if caller.Kind == region.PrincipalService {
+		if err := x.serviceCall(ctx, st, now); err != nil {
+			return err
+		}
+	}
 	if x.call.EventID == "" {
 		x.call.EventID = newID()
 	}
@@ -160,7 +165,7 @@ func (x *exchange) decideAndDo(ctx context.Context) (err error) {
 		}
 	}
 	x.room.resolver = x.srv.service.NewResolver(c, op.Name, op.Aliases, op.CrossAccount)
-	if err := x.in.Resolve(&x.room.resolver); err != nil {
+	if err := x.resolve(ctx); err != nil {
 		return err
 	}
 	for i := range c.Targets {
@@ -184,6 +189,27 @@ func (x *exchange) decideAndDo(ctx context.Context) (err error) {
 		return fault.DryRun()
 	}
 	return nil
+}
+
+// resolve finds what the request is about. An AWS managed key that is not there yet is made, once.
+func (x *exchange) resolve(ctx context.Context) error {
+	err := x.in.Resolve(&x.room.resolver)
+	var missing *region.ManagedKeyError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	if err := x.srv.service.MakeManagedKey(ctx, missing); err != nil {
+		return err
+	}
+	c := &x.call
+	if c.State, err = x.srv.service.View(ctx); err != nil {
+		return err
+	}
+	c.Targets, c.Resources = c.Targets[:0], c.Resources[:0]
+	if err = x.in.Resolve(&x.room.resolver); errors.As(err, &missing) {
+		return fault.Unavailable(err) // another change came between: a retry finds it made
+	}
+	return err
 }
 
 // checkKeys checks usage, then state, of the keys (spec 10 PROTO-30 steps 10 and 11).

@@ -35,7 +35,7 @@ func (a *authorizer) exists(st *fsm.State, p policy.PrincipalRef) bool {
 	case policy.AccountPrincipal:
 		return st.Account(p.Account) != nil && (p.ARN == arn.Root(a.service.Partition(), p.Account) || p.Value == p.Account)
 	case policy.ServicePrincipal:
-		return a.services[p.Value]
+		return a.services[p.Value] || a.service.Registered(st, p.Value)
 	case policy.ProviderPrincipal:
 		return true // as in IAM: tokens of a provider that is not there are refused
 	}

@@ -191,6 +191,10 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 	if err := x.admit(ctx); err != nil {
 		return err
 	}
+	if caller.Kind == region.PrincipalService {
+		// Services call KMS alone: what they are shown of others must not become credentials.
+		return fault.Denied("User: %s is not authorized to perform: %s:%s", caller.ARN, x.api.Service, x.target)
+	}
 	switch {
 	case x.query != nil:
 		return x.query

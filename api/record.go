@@ -120,6 +120,7 @@ func (x *exchange) record() audit.Record {
 		r.RequestParameters = text
 	}
 	r.AdditionalEventData = notes(text[len(text):], c.Notes())
+	x.showService(&r)
 	return r
 }
 

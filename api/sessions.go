@@ -37,7 +37,7 @@ func newSessionCache() sessionCache {
 
 // session verifies a request that is signed with temporary credentials.
 func (a *authenticator) session(ctx context.Context, st *fsm.State, sig *sigv4.Request, bodyHash [sha256.Size]byte, now time.Time) (*region.Caller, error) {
-	o, err := a.open(ctx, st, sig)
+	o, err := a.open(ctx, st, sig.AccessKeyID, sig.SessionToken)
 	if errors.Is(err, region.ErrSessionToken) {
 		return nil, signatureFault(sig.VerifyUnknown(bodyHash))
 	}
@@ -63,12 +63,12 @@ func (a *authenticator) session(ctx context.Context, st *fsm.State, sig *sigv4.R
 }
 
 // open returns the session of a token.
-func (a *authenticator) open(ctx context.Context, st *fsm.State, sig *sigv4.Request) (*opened, error) {
-	id := sha256.Sum256([]byte(sig.AccessKeyID + "\x00" + sig.SessionToken))
+func (a *authenticator) open(ctx context.Context, st *fsm.State, accessKeyID, token string) (*opened, error) {
+	id := sha256.Sum256([]byte(accessKeyID + "\x00" + token))
 	if v, ok := a.sessions.opened.Load(id); ok {
 		return v.(*opened), nil
 	}
-	session, secret, err := a.service.OpenSession(ctx, st, sig.AccessKeyID, sig.SessionToken)
+	session, secret, err := a.service.OpenSession(ctx, st, accessKeyID, token)
 	if err != nil {
 		return nil, err
 	}

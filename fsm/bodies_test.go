@@ -37,6 +37,7 @@ func goldenCommands() []Command {
 		&PutAccount{account},
 		&PutAccessKey{access},
 		&DeleteAccessKey{"AKIA1"},
+		&PutServiceKey{AccessKey{"AKIA9", "111122223333", "service/ssm", 3, []byte{0xc9}, true, 1024, 20}},
 		&PutDomainKey{domain},
 		&PutAuditHead{AuditHead{"node-1", 4, 5, []byte{0xf1}, "audit-1", []byte{0xf2}, 1011, true, []byte{0xf3}}},
 		&PutAuthority{Authority{2, []byte{0x11}, 3, []byte{0x12}, 1017}},

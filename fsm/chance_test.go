@@ -104,6 +104,9 @@ func (c chance) body() Body {
 	case 3:
 		return &PutAccount{Account{ID: c.account(), CreatedAt: now0}}
 	case 4:
+		if c.flag() {
+			return &PutServiceKey{AccessKey{ID: fmt.Sprint("AKIAS", c.Intn(3)), Account: c.account(), Principal: "service/ssm", Domain: uint32(c.Intn(4) + 1), Secret: []byte{1}, Active: c.flag()}}
+		}
 		return &PutAccessKey{AccessKey{ID: fmt.Sprint("AKIA", c.Intn(5)), Account: c.account(), Principal: "root", Domain: uint32(c.Intn(4) + 1), Secret: []byte{1}, Active: c.flag()}}
 	case 5:
 		return &DeleteAccessKey{fmt.Sprint("AKIA", c.Intn(5))}

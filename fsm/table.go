@@ -86,6 +86,7 @@ func commandRows() []commandRow {
 		command(applyPutAccount),
 		command(applyPutAccessKey, forgotten),
 		command(applyDeleteAccessKey, forgotten),
+		command(applyPutServiceKey, forgotten, since(LevelServices)),
 		command(applyPutDomainKey),
 		command(applyPutAuditHead, forgotten),
 		command(applyPutAuthority, forgotten),

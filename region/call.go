@@ -33,6 +33,8 @@ type Caller struct {
 	PrincipalID string // the account id for root, else the unique id
 	UserName    string // users only
 	AccessKeyID string
+	// ServiceNames are all names of a service principal.
+	ServiceNames []string
 	// Standing is what decides what a user or role session may do, nil for the root user.
 	Standing *Standing
 	// Session is set for temporary credentials.
@@ -169,6 +171,8 @@ type Call struct {
 	Gate cluster.Gate
 	// Objects are the ids that the first attempt of a repeated change made.
 	Objects []string
+	// Service is set by the edge alone for calls that a registered service signed, nil for all others.
+	Service *ServiceFacts
 	// TokenGrants are the ids of the grants that the request's grant tokens were given out for.
 	TokenGrants []string
 
@@ -209,10 +213,16 @@ func (c *Call) Millis() int64 { return c.Now.UnixMilli() }
 // reads returns the documents that all decisions of the call and the caller's identity were based on.
 func (c *Call) reads() []fsm.Read {
 	n := len(c.Caller.Reads)
+	if c.Service != nil {
+		n += len(c.Service.Reads)
+	}
 	for i := range c.Decisions {
 		n += len(c.Decisions[i].Reads)
 	}
 	all := append(make([]fsm.Read, 0, n), c.Caller.Reads...)
+	if c.Service != nil {
+		all = append(all, c.Service.Reads...)
+	}
 	for i := range c.Decisions {
 		all = append(all, c.Decisions[i].Reads...)
 	}

@@ -92,6 +92,8 @@ func (r *Resolver) lookup(ref arn.KeyRef) (Target, error) {
 	switch {
 	case t.Key != nil:
 		t.ARN = r.svc.KeyARN(t.Key)
+	case !foreign && r.svc.missingManagedKey(r.Call, ref.Alias):
+		return Target{}, &ManagedKeyError{ref.Account, ref.Alias, r.Call.Service.Name}
 	case !foreign:
 		return Target{}, ref.NotFound()
 	default:

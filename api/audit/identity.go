@@ -63,8 +63,11 @@ func ServiceIdentity(service string) UserIdentity {
 }
 
 // ForeignIdentity is how u appears in the log of another account, the key owner's: the owner learns the caller's
-// account and unique id, not its name, its access key or its session (spec 03 A3, AUD-05).
+// account and unique id, not its name, its access key or its session (spec 03 A3, AUD-05). A service is the same to everybody.
 func (u UserIdentity) ForeignIdentity() UserIdentity {
+	if u.Type == TypeAWSService {
+		return u
+	}
 	return UserIdentity{Type: TypeAWSAccount, PrincipalID: u.PrincipalID, AccountID: u.AccountID, InvokedBy: u.InvokedBy}
 }
 

@@ -46,6 +46,22 @@ func (q *Request) Scope() Scope {
 	return Scope{AccessKeyID: q.AccessKeyID, Date: q.date, Region: q.region, Service: q.service}
 }
 
+// SignedHeader returns the one value of a header that the signature covers. ok is false if the request has the header unsigned, or more
+// than once; a header that is not there is "" and ok.
+func (q *Request) SignedHeader(name string) (value string, ok bool) {
+	values := q.http.Header.Values(name)
+	if len(values) == 0 {
+		return "", true
+	}
+	name = strings.ToLower(name)
+	for signed := range strings.SplitSeq(q.SignedHeaders, ";") {
+		if signed == name {
+			return values[0], len(values) == 1
+		}
+	}
+	return "", false
+}
+
 // parts are the raw parameters of one credential, wherever they stood.
 type parts struct{ algorithm, credential, signedHeaders, signature, date string }
 

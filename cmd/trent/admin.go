@@ -107,6 +107,7 @@ func (n *node) adminHandler() http.Handler {
 	mux.HandleFunc("POST /v1/step-down", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return struct{}{}, n.members.StepDown(ctx) }))
 	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
 	n.handleDomainKeys(mux)
+	n.routeServices(mux)
 	return mux
 }
 
@@ -127,6 +128,9 @@ func (n *node) admin(f func(context.Context, *http.Request) (any, error)) http.H
 }
 
 func adminStatusCode(err error) int {
+	if code := serviceStatusCode(err); code != 0 {
+		return code
+	}
 	switch {
 	case errors.Is(err, cluster.ErrNoSuchMember):
 		return http.StatusNotFound

@@ -16,7 +16,8 @@ import (
 
 func iamCommand() *cobra.Command {
 	cmd := group("iam", "Look at users, groups, roles and policies, move them, and ask why a call is allowed or denied",
-		iamUsersCommand(), iamKeysCommand(), iamProvidersCommand(), iamProviderKeysCommand(), iamExportCommand(), iamImportCommand(), iamSimulateCommand())
+		iamUsersCommand(), iamKeysCommand(), iamProvidersCommand(), iamProviderKeysCommand(), iamServiceCommand(), iamExportCommand(), iamImportCommand(),
+		iamSimulateCommand())
 	cmd.Long = cmd.Short + ". The commands call the same API\n" +
 		"as the AWS CLI and read the same environment: AWS_ENDPOINT_URL_IAM, AWS_REGION, AWS_ACCESS_KEY_ID,\n" +
 		"AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_CA_BUNDLE."
