@@ -50,6 +50,8 @@ type Config struct {
 	// Quotas are the request quotas, nil for none; Lessor leases their tokens from the region's leader and is needed with them.
 	Quotas *Quotas
 	Lessor throttle.Lessor
+	// Operator is served below OperatorPrefix; nil for none.
+	Operator *OperatorAPI
 }
 
 // Server answers the KMS API. It is safe for concurrent use.
@@ -71,6 +73,7 @@ type Server struct {
 	maxInFlight int64
 	admission   *admission
 	quotas      *Quotas
+	operator    *OperatorAPI
 	meter       *throttle.Meter // nil without quotas
 	throttled   throttle.Sampler
 	timeout     time.Duration
@@ -96,7 +99,7 @@ func NewServer(cfg Config) *Server {
 		ops: newTable(Operations()), unsupported: make(map[string]bool),
 		doors: []*query.API{iam.API(), sts.API()},
 		authn: newAuthenticator(cfg.Service), authz: newAuthorizer(cfg.Service),
-		maxInFlight: int64(cfg.MaxInFlight), admission: newAdmission(int64(cfg.MaxInFlight)), quotas: cfg.Quotas, timeout: cfg.Timeout,
+		maxInFlight: int64(cfg.MaxInFlight), admission: newAdmission(int64(cfg.MaxInFlight)), quotas: cfg.Quotas, operator: cfg.Operator, timeout: cfg.Timeout,
 	}
 	if cfg.Quotas != nil {
 		s.meter = throttle.NewMeter(cfg.Lessor)
@@ -117,6 +120,9 @@ func (s *Server) HandlerVia(via *Endpoint) http.Handler {
 	r := mux.NewRouter().SkipClean(true)
 	d := direct{s, via, r}
 	r.Path("/").Methods(http.MethodPost).Handler(d)
+	if s.operator != nil {
+		r.PathPrefix(OperatorPrefix + "/").Handler(operatorDoor{s, via, s.operator})
+	}
 	r.NotFoundHandler = http.HandlerFunc(unknownPath)
 	r.MethodNotAllowedHandler = http.HandlerFunc(unknownPath)
 	return d

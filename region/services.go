@@ -278,3 +278,8 @@ func managedKeyID(clusterID, account, alias string) string {
 	sum := sha256.Sum256([]byte("trent/managed-key/1\x00" + clusterID + "\x00" + account + "\x00" + alias))
 	return arn.NewKeyID([16]byte(sum[:16]), false)
 }
+
+// OperatorARN is the resource of the operator API's actions: the region, which belongs to the operator's account.
+func (s *Service) OperatorARN(account string) string {
+	return arn.ARN{Partition: s.cfg.Partition, Service: "trent", Region: s.cfg.Region, Account: account, Resource: "region"}.String()
+}

@@ -96,8 +96,8 @@ func (n *node) serveAdmin() error {
 	return nil
 }
 
-func (n *node) adminHandler() http.Handler {
-	mux := http.NewServeMux()
+func (n *node) adminHandler() *adminMux {
+	mux := &adminMux{ServeMux: http.NewServeMux()}
 	mux.HandleFunc("GET /v1/status", n.admin(func(context.Context, *http.Request) (any, error) { return n.adminStatus(), nil }))
 	mux.HandleFunc("GET /v1/members", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return n.members.List(ctx) }))
 	mux.HandleFunc("DELETE /v1/members/{id}", n.admin(func(ctx context.Context, r *http.Request) (any, error) {

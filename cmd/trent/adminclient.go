@@ -20,13 +20,14 @@ import (
 
 // adminFlags are the flags of every command that talks to a running node.
 type adminFlags struct {
-	config, socket string
-	format         format
+	config, socket, endpoint string
+	format                   format
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "trent.hcl", "configuration file of the node on this machine")
 	cmd.Flags().StringVar(&f.socket, "socket", "", "the node's admin socket, instead of what the configuration says")
+	cmd.Flags().StringVar(&f.endpoint, "endpoint", "", "URL of any node's API, instead of this machine's socket; signs with the environment's credentials ("+endpointEnv+")")
 	formatFlag(cmd, &f.format)
 }
 
@@ -44,15 +45,18 @@ func (f *adminFlags) path() (string, error) {
 
 // open sends a request to the node and returns the answer of a success. The caller closes it.
 func (f *adminFlags) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
-	socket, err := f.path()
-	if err != nil {
-		return nil, err
-	}
 	var send bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&send).Encode(body); err != nil {
 			return nil, err
 		}
+	}
+	if url := f.remote(); url != "" {
+		return openRemote(ctx, url, method, path, send.Bytes())
+	}
+	socket, err := f.path()
+	if err != nil {
+		return nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, method, "http://node"+path, &send)
 	if err != nil {
@@ -65,6 +69,11 @@ func (f *adminFlags) open(ctx context.Context, method, path string, body any) (i
 	if err != nil {
 		return nil, fmt.Errorf("the node does not answer on %s; is it running, and do you have its user's rights? %w", socket, err)
 	}
+	return adminAnswer(resp)
+}
+
+// adminAnswer is the body of a success, or what the node says of a failure.
+func adminAnswer(resp *http.Response) (io.ReadCloser, error) {
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
 	}

@@ -30,8 +30,13 @@ type iamClient struct {
 
 // newIAMClient reads the environment, as . env.sh sets it.
 func newIAMClient() (*iamClient, error) {
+	return newClient(cmp.Or(os.Getenv("AWS_ENDPOINT_URL_IAM"), os.Getenv("AWS_ENDPOINT_URL_KMS"), os.Getenv("AWS_ENDPOINT_URL")))
+}
+
+// newClient reads the environment, the endpoint apart.
+func newClient(endpoint string) (*iamClient, error) {
 	c := &iamClient{
-		endpoint: cmp.Or(os.Getenv("AWS_ENDPOINT_URL_IAM"), os.Getenv("AWS_ENDPOINT_URL_KMS"), os.Getenv("AWS_ENDPOINT_URL")),
+		endpoint: endpoint,
 		region:   cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
 		cred: sigv4.Credentials{
 			AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: []byte(os.Getenv("AWS_SECRET_ACCESS_KEY")),

@@ -120,7 +120,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	n.server = api.NewServer(api.Config{
 		Service: n.service, Audit: n.audit, Logger: log, Metrics: m,
 		MaxInFlight: cfg.Limits.MaxInFlight, Timeout: cfg.Limits.Timeout,
-		Quotas: cfg.Limits.Quotas, Lessor: lessor{n.members},
+		Quotas: cfg.Limits.Quotas, Lessor: lessor{n.members}, Operator: n.operatorAPI(),
 	})
 	close(n.opened)
 	return n, nil

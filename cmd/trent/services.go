@@ -22,7 +22,7 @@ type serviceWish struct {
 }
 
 // routeServices adds the admin API's part about registered services.
-func (n *node) routeServices(mux *http.ServeMux) {
+func (n *node) routeServices(mux *adminMux) {
 	mux.HandleFunc("GET /v1/services", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return n.service.Services(ctx) }))
 	mux.HandleFunc("POST /v1/services", n.admin(func(ctx context.Context, r *http.Request) (any, error) {
 		var wish serviceWish
@@ -52,7 +52,7 @@ func serviceStatusCode(err error) int {
 func iamServiceCommand() *cobra.Command {
 	cmd := group("service", "Services that call on behalf of others, or for themselves", serviceCreateCommand(), serviceListCommand(), serviceDeleteCommand())
 	cmd.Long = cmd.Short + ". A registered service has an\naccess key of its own and may say for whom it calls, so that kms:ViaService, aws:SourceArn and the like can be\n" +
-		"trusted. The commands talk to the node on this machine, or to --endpoint."
+		"trusted. The commands talk to the node on this machine, or to --endpoint with credentials."
 	return cmd
 }
 

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/trentkms/trent/api"
+	"github.com/trentkms/trent/api/sigv4"
+)
+
+// adminActions are the actions of the operator API by the pattern of the request, without "trent:". A pattern that is not here can be
+// reached over the admin socket alone.
+var adminActions = map[string]string{
+	"GET /v1/status": "GetStatus", "GET /v1/members": "ListMembers", "DELETE /v1/members/{id}": "RemoveMember",
+	"POST /v1/join-tokens": "CreateJoinToken", "POST /v1/step-down": "StepDown", "POST /v1/snapshot": "SaveSnapshot",
+	"GET /v1/services": "ListServices", "POST /v1/services": "CreateService", "DELETE /v1/services/{name}": "DeleteService",
+}
+
+// adminMux routes the admin API and remembers its patterns.
+type adminMux struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// HandleFunc adds a handler.
+func (m *adminMux) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Request)) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.HandleFunc(pattern, f)
+}
+
+// action is the action that a request needs, "" if it is not for the operator API.
+func (m *adminMux) action(r *http.Request) (action string, readOnly bool) {
+	_, pattern := m.Handler(r)
+	return adminActions[pattern], strings.HasPrefix(pattern, http.MethodGet+" ")
+}
+
+// operatorAPI is the admin API as listeners serve it.
+func (n *node) operatorAPI() *api.OperatorAPI {
+	m := n.adminHandler()
+	return &api.OperatorAPI{Handler: m, Action: m.action}
+}
+
+// endpointEnv names the variable with the address of the operator API.
+const endpointEnv = "AWS_ENDPOINT_URL_TRENT"
+
+// remote is the address of the operator API to talk to, "" for the socket of the node on this machine.
+func (f *adminFlags) remote() string {
+	if f.socket != "" {
+		return ""
+	}
+	return strings.TrimSuffix(cmp.Or(f.endpoint, os.Getenv(endpointEnv)), "/")
+}
+
+// openRemote sends a request to the operator API, signed with the environment's credentials, and returns the answer of a success.
+func openRemote(ctx context.Context, endpoint, method, path string, body []byte) (io.ReadCloser, error) {
+	c, err := newClient(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, endpoint+api.OperatorPrefix+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	signer, err := sigv4.NewSigner(c.cred, c.region, "trent")
+	if err != nil {
+		return nil, err
+	}
+	if err := signer.Sign(r, sha256.Sum256(body), time.Now()); err != nil {
+		return nil, err
+	}
+	c.http.Timeout = 0 // the context bounds it: some answers are long
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	return adminAnswer(resp)
+}
