@@ -232,6 +232,9 @@ func (a *operatorAnswer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
+// Unwrap is for http.ResponseController, which sets deadlines.
+func (a *operatorAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
 // Flush implements http.Flusher.
 func (a *operatorAnswer) Flush() {
 	a.WriteHeader(http.StatusOK)

@@ -108,6 +108,7 @@ func (n *node) adminHandler() *adminMux {
 	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
 	n.handleDomainKeys(mux)
 	n.routeServices(mux)
+	n.routeAudit(mux)
 	return mux
 }
 

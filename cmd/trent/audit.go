@@ -12,7 +12,7 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	return group("audit", "Read and verify audit logs", auditVerifyCommand(), auditSearchCommand())
+	return group("audit", "Read and verify audit logs", auditVerifyCommand(), auditSearchCommand(), auditLookupCommand(), auditTailCommand())
 }
 
 // errFindings is the failure of a verification that found something.

@@ -18,7 +18,7 @@ import (
 func (n *node) openAudit(nodeID string) (*audit.Log, error) {
 	return audit.Open(audit.Config{
 		Dir: n.cfg.Audit.Dir, NodeID: nodeID, Fsync: audit.FsyncMode(n.cfg.Audit.Fsync), Interval: n.cfg.Audit.SyncInterval,
-		SegmentSize: n.cfg.Audit.SegmentSize, Signer: headSigner{n}, OnHead: n.commitHead, Fatal: n.fatal, Logger: n.log,
+		SegmentSize: n.cfg.Audit.SegmentSize, SegmentAge: n.cfg.Audit.MaxAge, Signer: headSigner{n}, OnHead: n.commitHead, Fatal: n.fatal, Logger: n.log,
 	})
 }
 

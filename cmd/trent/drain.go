@@ -24,6 +24,7 @@ func (n *node) drain(listeners []*listener) error {
 	case err := <-n.failed:
 		return err
 	}
+	n.endStreams()
 	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	for _, ops := range []bool{false, true} {

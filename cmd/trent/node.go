@@ -46,6 +46,9 @@ type node struct {
 	end  context.CancelFunc
 	// draining is set when the node is about to close and still serves.
 	draining atomic.Bool
+	// serving ends when the listeners begin to shut down: streams that have no end by themselves end then.
+	serving    context.Context
+	endStreams context.CancelFunc
 	// stopping is set when the node begins to close.
 	stopping atomic.Bool
 	// failed receives the first error after which the process must end.
@@ -63,6 +66,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	paceCollector()
 	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), failed: make(chan error, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
+	n.serving, n.endStreams = context.WithCancel(n.life)
 	defer func() {
 		if err != nil {
 			// Nobody can sign the audit heads that wait; the next start does.
@@ -113,6 +117,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	})
 	n.members = region.NewMembers(n.service, n.cluster, n.wire)
 	serveLeases(n.members, cfg.Limits.Quotas)
+	n.serveAudit()
 	n.servePort()
 	m := api.NewMetrics()
 	m.Register(n.metrics)

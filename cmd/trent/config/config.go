@@ -84,9 +84,10 @@ type Audit struct {
 	Fsync       string `hcl:"fsync,optional"`
 	Interval    string `hcl:"interval,optional"`
 	SegmentSize int64  `hcl:"segment_size,optional"` // bytes
+	SegmentAge  string `hcl:"segment_age,optional"`
 
-	// SyncInterval is Interval parsed.
-	SyncInterval time.Duration
+	// SyncInterval is Interval parsed, MaxAge SegmentAge.
+	SyncInterval, MaxAge time.Duration
 }
 
 // Limits bounds the work of a node.
@@ -292,6 +293,9 @@ func (a *Audit) complete(base, dataDir string) error {
 	var err error
 	if a.SyncInterval, err = duration(a.Interval, 200*time.Millisecond); err != nil {
 		return fmt.Errorf("interval: %w", err)
+	}
+	if a.MaxAge, err = duration(a.SegmentAge, 24*time.Hour); err != nil {
+		return fmt.Errorf("segment_age: %w", err)
 	}
 	setDefault(&a.SegmentSize, 64<<20)
 	if a.SegmentSize < 1<<20 {

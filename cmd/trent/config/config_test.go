@@ -85,6 +85,7 @@ func TestRefusals(t *testing.T) {
 		{"TLS version", `plain_http = true`, "plain_http = true\n  tls_min_version = \"1.1\"", `it is "1.2" or "1.3"`},
 		{"fsync", `listener "api" {`, "audit {\n  fsync = \"never\"\n}\nlistener \"api\" {", `it is "interval" or "always"`},
 		{"interval", `listener "api" {`, "audit {\n  interval = \"soon\"\n}\nlistener \"api\" {", "is not a positive duration"},
+		{"segment age", `listener "api" {`, "audit {\n  segment_age = \"old\"\n}\nlistener \"api\" {", "segment_age"},
 		{"segment size", `listener "api" {`, "audit {\n  segment_size = 5\n}\nlistener \"api\" {", "at least 1048576"},
 		{"quota profile", `listener "api" {`, "limits {\n  quota_profile = \"gold\"\n}\nlistener \"api\" {", `there is no quota_profile "gold"`},
 		{"quota name", `listener "api" {`, "quota_profile \"gold\" {\n  rates = { CreateKey = 5 }\n}\nlistener \"api\" {", `there is no quota "CreateKey"`},
