@@ -30,7 +30,7 @@ type devOptions struct {
 	accessKey, secretKey          string
 	hsm, hsmToken, hsmPINFile     string
 	logLevel                      string
-	pprof                         string
+	pprof, quotas                 string
 	nodes                         int
 }
 
@@ -63,6 +63,7 @@ func devCommand() *cobra.Command {
 	f.StringVar(&o.hsmToken, "hsm-token", "", "label of the PKCS#11 token")
 	f.StringVar(&o.hsmPINFile, "hsm-pin-file", "", "file with the PKCS#11 PIN (else the environment variable "+pinEnv+")")
 	f.StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.StringVar(&o.quotas, "quota-profile", "none", "request quotas: none, or aws to meet ThrottlingException as in AWS")
 	f.StringVar(&o.pprof, "pprof", "", "loopback address for Go's profiler")
 	_ = f.MarkHidden("pprof") // fails for unknown flags only
 	return cmd
@@ -169,7 +170,7 @@ func (o *devOptions) config() (*config.File, error) {
 		Region: o.region, DataDir: data, Account: o.account, HSM: h,
 		Listeners: []config.Listener{{Name: "api", Address: o.listen, PlainHTTP: !o.tls}},
 		// Two segments are reserved on the disk; small ones spare a laptop's.
-		Audit: &config.Audit{SegmentSize: 16 << 20}, Log: &config.Log{Level: o.logLevel},
+		Audit: &config.Audit{SegmentSize: 16 << 20}, Log: &config.Log{Level: o.logLevel}, Limits: &config.Limits{QuotaProfile: o.quotas},
 	}
 	if o.tls {
 		host, _, err := net.SplitHostPort(o.listen)
