@@ -18,7 +18,7 @@ import (
 )
 
 // handleDomainKeys adds what concerns the domain key to the admin API.
-func (n *node) handleDomainKeys(mux *http.ServeMux) {
+func (n *node) handleDomainKeys(mux *adminMux) {
 	mux.HandleFunc("POST /v1/domain-key/rotation", n.admin(func(ctx context.Context, r *http.Request) (any, error) {
 		var in region.RotationRequest
 		if err := decodeAdmin(r, &in); err != nil {

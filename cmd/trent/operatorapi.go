@@ -15,13 +15,21 @@ import (
 	"github.com/trentkms/trent/api/sigv4"
 )
 
-// adminActions are the actions of the operator API by the pattern of the request, without "trent:". A pattern that is not here can be
-// reached over the admin socket alone.
+// adminActions are the actions of the operator API by the pattern of the request, without "trent:".
 var adminActions = map[string]string{
 	"GET /v1/status": "GetStatus", "GET /v1/members": "ListMembers", "DELETE /v1/members/{id}": "RemoveMember",
 	"POST /v1/join-tokens": "CreateJoinToken", "POST /v1/step-down": "StepDown", "POST /v1/snapshot": "SaveSnapshot",
 	"GET /v1/services": "ListServices", "POST /v1/services": "CreateService", "DELETE /v1/services/{name}": "DeleteService",
+	"POST /v1/domain-key/rotation": "RotateDomainKey", "GET /v1/domain-key/rotation": "GetDomainKeyRotation",
+	"GET /v1/recovery-keys": "ListRecoveryKeys", "POST /v1/recovery-keys": "RegisterRecoveryKey", "DELETE /v1/recovery-keys/{name}": "RemoveRecoveryKey",
 	"GET /v1/audit": "LookupEvents", "GET /v1/audit/tail": "TailEvents",
+}
+
+// socketOnly are the requests that no policy can allow over the network: the admin socket of the node's machine alone serves them.
+var socketOnly = map[string]bool{
+	"POST /v1/snapshot/key":     true, // the key that opens a snapshot
+	"POST /v1/root-credentials": true,
+	"GET /v1/debug":             true,
 }
 
 // adminMux routes the admin API and remembers its patterns.
