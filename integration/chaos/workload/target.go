@@ -1,0 +1,151 @@
+package workload
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/trentkms/trent/integration/chaos/history"
+)
+
+// Node is a node of the cluster under test.
+type Node struct {
+	Name string // unique over all regions
+	URL  string // of the API
+	// AuditDir, DataDir and Logs are read after the run, by the workloads that look for records and secrets: directories of the
+	// node and the files that hold what its processes wrote. A node that a fault took the disk from is marked with LostDisk.
+	AuditDir, DataDir string
+	Logs              []string
+	LostDisk          bool
+	// AdminSocket is the node's admin socket, "" if it has none.
+	AdminSocket string
+}
+
+// Region is a region of the cluster under test.
+type Region struct {
+	Name  string
+	Nodes []Node
+	LB    string // the URL of the load balancer, "" if there is none
+}
+
+// Credentials are an access key.
+type Credentials struct{ AccessKeyID, Secret string }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c Credentials) Retrieve(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.Secret}, nil
+}
+
+// Target is the cluster under test, as its clients see it. It is safe for concurrent use once it is set up.
+type Target struct {
+	Regions []Region
+	Account string      // the account's id, 12 digits
+	Root    Credentials // of the account
+	Clock   *history.Clock
+	// Binary is the trent binary, for its offline commands.
+	Binary string
+	// TLS is what clients trust, nil for plain HTTP.
+	TLS *tls.Config
+	// Timeout bounds one attempt of a call; Attempts is how often the SDK tries. The zero values are 3 s and 2.
+	Timeout  time.Duration
+	Attempts int
+	// Skew returns the bounds of how far the clocks of the nodes of a region were off the harness's during the last two minutes,
+	// nil if no clock is moved.
+	Skew func(region string) (lowest, highest time.Duration)
+	// PowerCut tells that nodes lost what was not synced; under interval fsync crypto records may then be missing.
+	PowerCut bool
+	// Restart, if not nil, restarts every node one after the other and waits until they serve: the ledger calls it between two
+	// passes over its entries.
+	Restart func() error
+
+	mu         sync.Mutex
+	transports map[string]*http.Client
+}
+
+// doors returns all nodes of a region, with the load balancer as one more.
+func (r *Region) doors() []Node {
+	all := r.Nodes
+	if r.LB != "" {
+		all = append(all[:len(all):len(all)], Node{Name: "lb", URL: r.LB})
+	}
+	return all
+}
+
+func (t *Target) timeout() time.Duration {
+	if t.Timeout > 0 {
+		return t.Timeout
+	}
+	return 3 * time.Second
+}
+
+func (t *Target) attempts() int {
+	if t.Attempts > 0 {
+		return t.Attempts
+	}
+	return 2
+}
+
+// http returns the HTTP client of a URL: connections are never shared between nodes.
+func (t *Target) http(url string) *http.Client {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.transports == nil {
+		t.transports = make(map[string]*http.Client)
+	}
+	c := t.transports[url]
+	if c == nil {
+		c = &http.Client{
+			Timeout: t.timeout(),
+			Transport: &attempts{&http.Transport{
+				DialContext:         (&net.Dialer{Timeout: t.timeout()}).DialContext,
+				TLSClientConfig:     t.TLS,
+				TLSHandshakeTimeout: t.timeout(),
+				MaxIdleConnsPerHost: 64,
+				IdleConnTimeout:     30 * time.Second,
+			}},
+		}
+		t.transports[url] = c
+	}
+	return c
+}
+
+// Close closes idle connections.
+func (t *Target) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.transports {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *Target) retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff = t.attempts(), 200*time.Millisecond
+		o.RateLimiter = ratelimit.None // a client of a broken cluster goes on trying
+	})
+}
+
+// KMS returns a client of a node for a principal.
+func (t *Target) KMS(region, url string, as Credentials) *kms.Client {
+	return kms.New(kms.Options{
+		Region: region, BaseEndpoint: aws.String(url), HTTPClient: t.http(url), Retryer: t.retryer(),
+		Credentials: as,
+	})
+}
+
+// IAM returns a client of a node for a principal.
+func (t *Target) IAM(region, url string, as Credentials) *iam.Client {
+	return iam.New(iam.Options{
+		Region: region, BaseEndpoint: aws.String(url), HTTPClient: t.http(url), Retryer: t.retryer(),
+		Credentials: as,
+	})
+}
