@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 )
 
@@ -48,6 +49,7 @@ type adminStatus struct {
 	Voter        bool      `json:"voter"`
 	Voters       int       `json:"voters"`
 	AppliedIndex uint64    `json:"appliedIndex"`
+	Digest       string    `json:"digest,omitempty"` // of the state at appliedIndex, if it was asked for
 	LastIndex    uint64    `json:"lastIndex"`
 	RegionTime   time.Time `json:"regionTime"`
 	CertUntil    time.Time `json:"certificateUntil,omitzero"`
@@ -98,7 +100,7 @@ func (n *node) serveAdmin() error {
 
 func (n *node) adminHandler() *adminMux {
 	mux := &adminMux{ServeMux: http.NewServeMux()}
-	mux.HandleFunc("GET /v1/status", n.admin(func(context.Context, *http.Request) (any, error) { return n.adminStatus(), nil }))
+	mux.HandleFunc("GET /v1/status", n.admin(n.adminStatusWith))
 	mux.HandleFunc("GET /v1/members", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return n.members.List(ctx) }))
 	mux.HandleFunc("DELETE /v1/members/{id}", n.admin(func(ctx context.Context, r *http.Request) (any, error) {
 		return struct{}{}, n.members.Remove(ctx, r.PathValue("id"))
@@ -165,6 +167,21 @@ func (n *node) adminStatus() adminStatus {
 		}
 	}
 	return s
+}
+
+// adminStatusWith adds the digest of the state, if the request asks for it with ?digest=1: nodes that have applied the same index
+// have the same digest. It is the digest that operator snapshot inspect shows, and costs as much as a snapshot in memory.
+func (n *node) adminStatusWith(ctx context.Context, r *http.Request) (any, error) {
+	s := n.adminStatus()
+	if r.FormValue("digest") == "" {
+		return s, nil
+	}
+	st, err := n.service.View(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("no digest without a read round: %w", err)
+	}
+	s.AppliedIndex, s.Digest = st.Index(), fmt.Sprintf("%x", fsm.Hash(st))
+	return s, nil
 }
 
 func (n *node) adminToken(ctx context.Context, r *http.Request) (any, error) {

@@ -204,17 +204,23 @@ func stepDownCommand() *cobra.Command {
 
 func statusCommand() *cobra.Command {
 	var f adminFlags
+	var digest bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the condition of the node on this machine", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s adminStatus
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/status", nil, &s); err != nil {
+			path := "/v1/status"
+			if digest {
+				path += "?digest=1"
+			}
+			if err := f.call(cmd.Context(), http.MethodGet, path, nil, &s); err != nil {
 				return err
 			}
 			return f.print(cmd.OutOrStdout(), s, func(w io.Writer) error { return printStatus(w, &s) })
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&digest, "digest", false, "add the digest of the state: nodes that have applied the same index have the same")
 	return cmd
 }
 
@@ -236,5 +242,8 @@ health       %s
 domain key   version %d%s
 `, s.Region, s.NodeID, s.ClusterID, s.Version, s.State, s.Term, s.Voter, s.Voters, leaderWord(s.LeaderID), s.AppliedIndex, s.LastIndex,
 		s.RegionTime.Format(time.RFC3339Nano), until, s.Health, s.DomainKey, rotationWord(s.Rotation))
+	if err == nil && s.Digest != "" {
+		_, err = fmt.Fprintf(w, "digest       %s\n", s.Digest)
+	}
 	return err
 }
