@@ -4,8 +4,8 @@ import "github.com/trentkms/trent/integration/chaos/history"
 
 // Aliases judges alias names: each is a register that holds one key id or nothing, made only where nothing is.
 //
-// Operations: CreateAlias and UpdateAlias (In target), DeleteAlias; ListAliases (Out target, "" if the name is not listed); any other
-// kind uses the alias and shows the key that it reached (Out target).
+// Operations: CreateAlias and UpdateAlias (In target), DeleteAlias; ListAliases of a key (In target, Out listed yes or no); any
+// other kind uses the alias and shows the key that it reached (Out target).
 func Aliases(ops []history.Op) []Anomaly {
 	f := &finding{workload: AliasesName}
 	linearizable(f, partition(of(AliasesName, ops), byKey), func(string, []history.Op) machine[string] {
@@ -31,7 +31,7 @@ func stepAlias(target string, op *history.Op) (bool, string) {
 	case "DeleteAlias":
 		next, code = "", missing
 	case "ListAliases":
-		match = op.Out["target"] == target
+		match = (op.Out["listed"] == "yes") == (op.In["target"] == target)
 	default:
 		code, match = missing, op.Out["target"] == target
 	}

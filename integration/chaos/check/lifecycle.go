@@ -1,6 +1,10 @@
 package check
 
-import "github.com/trentkms/trent/integration/chaos/history"
+import (
+	"time"
+
+	"github.com/trentkms/trent/integration/chaos/history"
+)
 
 // Names of the workloads, which their operations carry.
 const (
@@ -50,14 +54,25 @@ func (k keyRegisters) state() string {
 //
 // Operations: EnableKey, DisableKey, ScheduleKeyDeletion, CancelKeyDeletion; UpdateKeyDescription, TagResource and PutKeyPolicy with
 // In value; DescribeKey with Out state and description, ListResourceTags and GetKeyPolicy with Out value; any other kind is a
-// cryptographic operation. A key starts enabled, with empty registers.
+// cryptographic operation. A key starts enabled, with empty registers. ScheduleKeyDeletion asks for 7 days and carries In earliest, the
+// least that region time can have been, and Out deletion, both in milliseconds.
 func Lifecycle(ops []history.Op) []Anomaly {
 	f := &finding{workload: LifecycleName}
 	linearizable(f, partition(of(LifecycleName, ops), byKey), func(string, []history.Op) machine[keyRegisters] {
 		return machine[keyRegisters]{keyRegisters{Enabled: true}, stepKey}
 	})
+	for i := range ops {
+		if op := &ops[i]; op.Workload == LifecycleName && op.Kind == "ScheduleKeyDeletion" && op.Outcome == history.OK {
+			if number(op.Out["deletion"]) < number(op.In["earliest"])+deletionWindow.Milliseconds() {
+				f.add([]history.Op{*op}, "a deletion before its waiting period: %s", describe(op))
+			}
+		}
+	}
 	return f.all
 }
+
+// deletionWindow is the waiting period that the workload asks for.
+const deletionWindow = 7 * 24 * time.Hour
 
 func stepKey(k keyRegisters, op *history.Op) (bool, keyRegisters) {
 	next, code, match := k, "", true

@@ -54,9 +54,9 @@ func partition(ops []history.Op, place func(op *history.Op) []string) map[string
 	return parts
 }
 
-// of is the part of a history that belongs to a workload.
+// of is the part of a history that belongs to a workload, without the calls that only prepare others (In aux).
 func of(workload string, ops []history.Op) []history.Op {
-	return slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return op.Workload != workload })
+	return slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return op.Workload != workload || op.In["aux"] != "" })
 }
 
 // byKey places an operation in the partition of its key.

@@ -18,7 +18,7 @@ type needle struct {
 // Scanner looks for secrets in files: as they are, in hexadecimal, and within base64 at every alignment. It is safe for concurrent use
 // once all secrets are added.
 type Scanner struct {
-	filter  [1 << 21]uint64 // a bit for each first three bytes of a needle
+	filter  [1 << 18]uint64 // a bit for each first three bytes of a needle
 	needles map[[3]byte][]needle
 	longest int
 }

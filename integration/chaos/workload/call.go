@@ -3,24 +3,27 @@ package workload
 import (
 	"context"
 	"errors"
-	"math"
-	"math/rand"
 	"net"
 	"net/http"
 	"slices"
-	"sync/atomic"
+	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/trentkms/trent/integration/chaos/check"
 	"github.com/trentkms/trent/integration/chaos/history"
 )
 
-// trace is what became of the attempts of one call, noted by the transport.
+// trace is what became of the attempts of one call, noted by the transport. A call that timed out may leave an attempt behind, so it
+// is locked.
 type trace struct {
-	ambiguous atomic.Int32 // attempts that may take effect although the call fails
+	id string // of the call: it is in the user agent, and so in the audit records
+
+	mu        sync.Mutex
+	sent      int    // attempts that may have reached the service
+	ambiguous int    // attempts that may take effect although the call fails
+	request   string // the service's id of the last answer
 }
 
 type traceKey struct{}
@@ -30,14 +33,37 @@ type attempts struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (a *attempts) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := a.next.RoundTrip(r)
-	if tr, _ := r.Context().Value(traceKey{}).(*trace); tr != nil {
-		refused := err == nil && resp.StatusCode >= 400 && resp.StatusCode < 500
-		if !refused && !notConnected(err) {
-			tr.ambiguous.Add(1)
-		}
+	tr, _ := r.Context().Value(traceKey{}).(*trace)
+	if tr == nil {
+		return a.next.RoundTrip(r)
 	}
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", check.AgentPrefix+tr.id)
+	resp, err := a.next.RoundTrip(r)
+	tr.note(resp, err)
 	return resp, err
+}
+
+func (tr *trace) note(resp *http.Response, err error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if notConnected(err) {
+		return
+	}
+	tr.sent++
+	if err != nil || resp.StatusCode < 400 || resp.StatusCode >= 500 {
+		tr.ambiguous++
+	}
+	if err == nil {
+		tr.request = resp.Header.Get("X-Amzn-Requestid")
+	}
+}
+
+// seen reads the trace.
+func (tr *trace) seen() (sent, ambiguous int, request string) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.sent, tr.ambiguous, tr.request
 }
 
 // notConnected tells the error of a request that was not sent, since there was no connection to send it on.
@@ -46,12 +72,12 @@ func notConnected(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// throttled are refusals that say nothing about the state.
-var throttled = []string{"ThrottlingException", "Throttling", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
+// stateless are refusals that say nothing about the state.
+var stateless = []string{"ThrottlingException", "Throttling", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
 
-// outcome judges a call. write tells that an unanswered call may have changed something. A refusal of a write after an attempt that
-// may still take effect says less than its words: the outcome is unknown.
-func outcome(err error, tr *trace, write bool) (o history.Outcome, code string) {
+// outcome judges a call. ambiguous is how many of its attempts may take effect; write tells that it would change something. A
+// refusal of a write after an attempt that may still take effect says less than its words: the outcome is unknown.
+func outcome(err error, ambiguous int, write bool) (o history.Outcome, code string) {
 	if err == nil {
 		return history.OK, ""
 	}
@@ -74,50 +100,10 @@ func outcome(err error, tr *trace, write bool) (o history.Outcome, code string) 
 		status = response.HTTPStatusCode()
 	}
 	switch {
-	case write && tr.ambiguous.Load() > 0:
+	case write && ambiguous > 0:
 		return history.Unknown, code
-	case status >= 400 && status < 500 && !slices.Contains(throttled, code):
+	case status >= 400 && status < 500 && !slices.Contains(stateless, code):
 		return history.Refused, code
 	}
 	return history.Failed, code
-}
-
-// caller is one client at one node.
-type caller struct {
-	t        *Target
-	workload string
-	client   int
-	region   string
-	node     Node
-	rec      func(history.Op)
-}
-
-func (c *caller) kms(as Credentials) *kms.Client { return c.t.KMS(c.region, c.node.URL, as) }
-func (c *caller) iam(as Credentials) *iam.Client { return c.t.IAM(c.region, c.node.URL, as) }
-
-// pick chooses a door of a region: mostly the client's own node, sometimes any.
-func (t *Target) pick(region int, client int, rng *rand.Rand) Node {
-	doors := t.Regions[region].doors()
-	if rng.Intn(4) > 0 {
-		return doors[client%len(doors)]
-	}
-	return doors[rng.Intn(len(doors))]
-}
-
-// do runs one operation and records it. f fills out on success. The operation is not cut short by the end of the run, so that the
-// history has few unknown outcomes.
-func (c *caller) do(op history.Op, write bool, f func(ctx context.Context, out map[string]string) error) history.Op {
-	tr := &trace{}
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), traceKey{}, tr), 2*c.t.timeout())
-	defer cancel()
-	op.Workload, op.Client, op.Node, op.Region = c.workload, c.client, c.node.Name, c.region
-	op.Out = make(map[string]string)
-	op.Call = c.t.Clock.Now()
-	err := f(ctx, op.Out)
-	op.Return = c.t.Clock.Now()
-	if op.Outcome, op.Error = outcome(err, tr, write); op.Outcome == history.Unknown {
-		op.Return = math.MaxInt64
-	}
-	c.rec(op)
-	return op
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,8 +68,24 @@ type Target struct {
 	// passes over its entries.
 	Restart func() error
 
+	// Pace is the least time between two operations of a client; 2 ms if zero.
+	Pace time.Duration
+	// Record, if not nil, is given the operations that the checks themselves make, for the history that is kept.
+	Record func(history.Op)
+	// Secrets are further secrets of the run that must be nowhere, such as PINs, by what they are.
+	Secrets map[string]string
+
+	calls      atomic.Int64
 	mu         sync.Mutex
 	transports map[string]*http.Client
+	kmsClients map[clientKey]*kms.Client
+	iamClients map[clientKey]*iam.Client
+}
+
+// clientKey is what a client is made for.
+type clientKey struct {
+	region, url string
+	as          Credentials
 }
 
 // doors returns all nodes of a region, with the load balancer as one more.
@@ -85,6 +102,13 @@ func (t *Target) timeout() time.Duration {
 		return t.Timeout
 	}
 	return 3 * time.Second
+}
+
+func (t *Target) pace() time.Duration {
+	if t.Pace > 0 {
+		return t.Pace
+	}
+	return 2 * time.Millisecond
 }
 
 func (t *Target) attempts() int {
@@ -134,18 +158,32 @@ func (t *Target) retryer() aws.Retryer {
 	})
 }
 
-// KMS returns a client of a node for a principal.
+// KMS returns a client of a node for a principal. Clients are kept.
 func (t *Target) KMS(region, url string, as Credentials) *kms.Client {
-	return kms.New(kms.Options{
-		Region: region, BaseEndpoint: aws.String(url), HTTPClient: t.http(url), Retryer: t.retryer(),
-		Credentials: as,
-	})
+	http := t.http(url)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := clientKey{region, url, as}
+	if t.kmsClients == nil {
+		t.kmsClients = make(map[clientKey]*kms.Client)
+	}
+	if t.kmsClients[key] == nil {
+		t.kmsClients[key] = kms.New(kms.Options{Region: region, BaseEndpoint: aws.String(url), HTTPClient: http, Retryer: t.retryer(), Credentials: as})
+	}
+	return t.kmsClients[key]
 }
 
-// IAM returns a client of a node for a principal.
+// IAM returns a client of a node for a principal. Clients are kept.
 func (t *Target) IAM(region, url string, as Credentials) *iam.Client {
-	return iam.New(iam.Options{
-		Region: region, BaseEndpoint: aws.String(url), HTTPClient: t.http(url), Retryer: t.retryer(),
-		Credentials: as,
-	})
+	http := t.http(url)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := clientKey{region, url, as}
+	if t.iamClients == nil {
+		t.iamClients = make(map[clientKey]*iam.Client)
+	}
+	if t.iamClients[key] == nil {
+		t.iamClients[key] = iam.New(iam.Options{Region: region, BaseEndpoint: aws.String(url), HTTPClient: http, Retryer: t.retryer(), Credentials: as})
+	}
+	return t.iamClients[key]
 }

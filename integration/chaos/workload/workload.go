@@ -26,9 +26,12 @@ type Workload interface {
 	Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly
 }
 
-// All returns the workloads in the order of their numbers. Each is used for one run.
+// All returns the workloads in the order in which their checks are to run: Audit reads what the checks of the others have asked, and
+// comes last. Each is used for one run. Regions does nothing where there is one region only.
 func All() []Workload {
-	return nil
+	return []Workload{
+		Lifecycle(), Rights(), Aliases(), Rotation(), Imports(), Ledger(), Storm(), Regions(), Secrets(), Quotas(), Digests(), Audit(),
+	}
 }
 
 // ByName returns the workload of a name, nil if there is none.

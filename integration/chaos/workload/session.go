@@ -1,0 +1,249 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"github.com/trentkms/trent/integration/chaos/history"
+)
+
+// session is one client of a workload.
+type session struct {
+	t        *Target
+	workload string
+	client   int
+	rng      *rand.Rand
+	rec      func(history.Op)
+}
+
+// door is a node, or a load balancer, of a region.
+type door struct {
+	region string
+	Node
+}
+
+// entry chooses a door of a region: mostly the client's own node, sometimes any.
+func (s *session) entry(region int) door {
+	r := &s.t.Regions[region]
+	all := r.doors()
+	if s.rng.Intn(4) > 0 {
+		return door{r.Name, all[s.client%len(all)]}
+	}
+	return door{r.Name, all[s.rng.Intn(len(all))]}
+}
+
+// here chooses a door of the first region, where all workloads but one live.
+func (s *session) here() door { return s.entry(0) }
+
+// everywhere are all nodes of a region.
+func (t *Target) everywhere(region int) []door {
+	r := &t.Regions[region]
+	var all []door
+	for _, n := range r.Nodes {
+		all = append(all, door{r.Name, n})
+	}
+	return all
+}
+
+func (s *session) kms(d door) *kms.Client { return s.t.KMS(d.region, d.URL, s.t.Root) }
+func (s *session) iam(d door) *iam.Client { return s.t.IAM(d.region, d.URL, s.t.Root) }
+
+// do runs one operation and records it: f fills op.Out on success, and op.Key from Out key where the service chose it. The call is
+// not cut short by the end of the run, so that the history has few unknown outcomes.
+func (s *session) do(d door, op history.Op, write bool, f func(ctx context.Context, out map[string]string) error) history.Op {
+	tr := &trace{id: fmt.Sprintf("%s-%d", s.workload, s.t.calls.Add(1))}
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), traceKey{}, tr), time.Duration(s.t.attempts())*s.t.timeout()+time.Second)
+	defer cancel()
+	op.Workload, op.Client, op.Node, op.Region = s.workload, s.client, d.Name, d.region
+	if op.In == nil {
+		op.In = make(map[string]string)
+	}
+	op.Out = make(map[string]string)
+	op.In["call"] = tr.id
+	if !write {
+		op.In["read"] = "1"
+	}
+	op.Call = s.t.Clock.Now()
+	err := f(ctx, op.Out)
+	op.Return = s.t.Clock.Now()
+	sent, ambiguous, request := tr.seen()
+	op.In["attempts"] = strconv.Itoa(sent)
+	op.Outcome, op.Error = outcome(err, ambiguous, write)
+	switch op.Outcome {
+	case history.Unknown:
+		op.Return = math.MaxInt64
+		op.Out = nil
+	case history.OK, history.Refused:
+		op.Out["request"] = request
+	}
+	if op.Key == "" {
+		op.Key = op.Out["key"]
+	}
+	s.rec(op)
+	return op
+}
+
+func (s *session) write(d door, kind, key string, in map[string]string, f func(ctx context.Context, out map[string]string) error) history.Op {
+	return s.do(d, history.Op{Kind: kind, Key: key, In: in}, true, f)
+}
+
+func (s *session) read(d door, kind, key string, in map[string]string, f func(ctx context.Context, out map[string]string) error) history.Op {
+	return s.do(d, history.Op{Kind: kind, Key: key, In: in}, false, f)
+}
+
+// pause waits between two operations of a client, longer after one that got no answer.
+func (s *session) pause(ctx context.Context, last history.Op) {
+	d := s.t.pace()
+	if last.Outcome == history.Unknown || last.Outcome == history.Failed {
+		d = max(d, 50*time.Millisecond)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// patience is how often a call at a healed cluster is tried.
+const patience = 10
+
+// insist repeats a call at a healed cluster until it is answered.
+func (s *session) insist(f func() history.Op) history.Op {
+	op := f()
+	for n := 1; n < patience && (op.Outcome == history.Failed || op.Outcome == history.Unknown); n++ {
+		time.Sleep(500 * time.Millisecond)
+		op = f()
+	}
+	return op
+}
+
+// notebook collects operations.
+type notebook struct {
+	mu  sync.Mutex
+	ops []history.Op
+}
+
+func (n *notebook) rec(op history.Op) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ops = append(n.ops, op)
+}
+
+// hand gives what was collected to rec, and forgets it.
+func (n *notebook) hand(rec func(history.Op)) {
+	n.mu.Lock()
+	ops := n.ops
+	n.ops = nil
+	n.mu.Unlock()
+	for _, op := range ops {
+		rec(op)
+	}
+}
+
+// finalClient is the number of the client that reads at the end, setupClient of the one that prepares.
+const finalClient, setupClient = 900, 901
+
+// setup is a session before the run. What it records is handed over by the first client.
+func (t *Target) setup(workload string, n *notebook) *session {
+	return &session{t, workload, setupClient, rand.New(rand.NewSource(1)), n.rec}
+}
+
+// final is a session after the run, which records for the run's history as well.
+func (t *Target) final(workload string, n *notebook) *session {
+	rec := n.rec
+	if t.Record != nil {
+		rec = func(op history.Op) {
+			n.rec(op)
+			t.Record(op)
+		}
+	}
+	return &session{t, workload, finalClient, rand.New(rand.NewSource(2)), rec}
+}
+
+// slot holds something that clients share, such as a key, for a bounded number of operations: a checker's search stays short.
+type slot[T any] struct {
+	v             T
+	uses, unknown int
+	replacing     bool
+}
+
+// slots are what clients share at a time.
+type slots[T any] struct {
+	maxUses, maxUnknown int
+
+	mu  sync.Mutex
+	now []*slot[T]
+	all []T // all that ever were
+}
+
+func (s *slots[T]) add(v T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = append(s.now, &slot[T]{v: v})
+	s.all = append(s.all, v)
+}
+
+func (s *slots[T]) pick(rng *rand.Rand) *slot[T] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now[rng.Intn(len(s.now))]
+}
+
+// spent notes an operation and tells whether the caller is to replace the slot.
+func (s *slots[T]) spent(x *slot[T], op history.Op) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.uses++
+	if op.Outcome == history.Unknown {
+		x.unknown++
+	}
+	if x.replacing || x.uses < s.maxUses && x.unknown < s.maxUnknown {
+		return false
+	}
+	x.replacing = true
+	return true
+}
+
+// replace puts v in the place of x; ok false keeps x a while longer.
+func (s *slots[T]) replace(x *slot[T], v T, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !ok {
+		x.replacing = false
+		return
+	}
+	for i := range s.now {
+		if s.now[i] == x {
+			s.now[i] = &slot[T]{v: v}
+		}
+	}
+	s.all = append(s.all, v)
+}
+
+func (s *slots[T]) ever() []T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]T(nil), s.all...)
+}
+
+// weighted chooses the index of a weight.
+func weighted(rng *rand.Rand, weights ...int) int {
+	sum := 0
+	for _, w := range weights {
+		sum += w
+	}
+	n := rng.Intn(sum)
+	for i, w := range weights {
+		if n -= w; n < 0 {
+			return i
+		}
+	}
+	return len(weights) - 1
+}

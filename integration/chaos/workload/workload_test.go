@@ -1,0 +1,73 @@
+package workload
+
+import (
+	"context"
+	"math/rand"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/trentkms/trent/integration/chaos/check"
+	"github.com/trentkms/trent/integration/chaos/history"
+)
+
+// TestWholeCluster runs every workload against three nodes without faults: nothing is found, no outcome is unknown, and each did
+// enough to have found something. TRENT_WORKLOAD_SECONDS sets the length.
+func TestWholeCluster(t *testing.T) {
+	length := 6
+	if s, err := strconv.Atoi(os.Getenv("TRENT_WORKLOAD_SECONDS")); err == nil {
+		length = s
+	}
+	target := startCluster(t)
+	var last notebook
+	target.Record = last.rec
+	var book notebook
+	all := All()
+	if name := os.Getenv("TRENT_WORKLOAD"); name != "" {
+		all = []Workload{ByName(name), Audit()}
+	}
+	for _, w := range all {
+		if err := w.Setup(t.Context(), target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := target.Clock.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(length)*time.Second)
+	defer cancel()
+	var clients sync.WaitGroup
+	for _, w := range all {
+		for client := range 3 {
+			clients.Go(func() { w.Run(ctx, client, rand.New(rand.NewSource(int64(client))), target, book.rec) })
+		}
+	}
+	clients.Wait()
+	to := target.Clock.Now()
+	for _, w := range all {
+		begin := time.Now()
+		anomalies := w.Check(t.Context(), target, append(book.ops, last.ops...))
+		t.Logf("%s: judged in %v", w.Name(), time.Since(begin).Round(time.Millisecond))
+		for _, a := range anomalies {
+			t.Errorf("%s\n%v", a, a.Ops)
+		}
+		switch w.Name() {
+		case check.AuditName, check.DigestsName, check.RegionsName:
+			continue
+		}
+		if err := check.Floor(book.ops, w.Name(), from, to, 5); err != nil {
+			t.Error(err)
+		}
+	}
+	counts := make(map[string]map[history.Outcome]int)
+	for _, op := range book.ops {
+		if counts[op.Workload] == nil {
+			counts[op.Workload] = make(map[history.Outcome]int)
+		}
+		counts[op.Workload][op.Outcome]++
+		if op.Outcome == history.Unknown || op.Outcome == history.Failed {
+			t.Errorf("without a fault: %+v", op)
+		}
+	}
+	t.Logf("%v", counts)
+}
