@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,8 +27,8 @@ const (
 	testPIN     = "a PIN that must be nowhere"
 )
 
-// startCluster starts three nodes without faults.
-func startCluster(t *testing.T) *Target {
+// startCluster starts three nodes. restart kills one of them and starts it again.
+func startCluster(t *testing.T) (target *Target, restart func(node int)) {
 	t.Helper()
 	binary, err := trenttest.Binary()
 	if err != nil {
@@ -38,7 +39,7 @@ func startCluster(t *testing.T) *Target {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	target := &Target{Account: testAccount, Clock: history.NewClock(), Binary: binary, Secrets: map[string]string{"the PIN": testPIN}, Regions: []Region{{Name: testRegion}}}
+	target = &Target{Account: testAccount, Clock: history.NewClock(), Binary: binary, Secrets: map[string]string{"the PIN": testPIN}, Regions: []Region{{Name: testRegion}}}
 	run := func(args ...string) []byte {
 		t.Helper()
 		cmd := exec.Command(binary, args...)
@@ -49,7 +50,11 @@ func startCluster(t *testing.T) *Target {
 		}
 		return out
 	}
-	var first, via string
+	var (
+		first, via string
+		kill       []func()
+		configs    []string
+	)
 	for i := range 3 {
 		name := fmt.Sprint("n", i+1)
 		home := filepath.Join(dir, name)
@@ -69,12 +74,18 @@ func startCluster(t *testing.T) *Target {
 		}
 		n := Node{Name: name, URL: "http://" + api, DataDir: filepath.Join(home, "data"), AuditDir: filepath.Join(home, "data", "audit"), Logs: []string{filepath.Join(home, "log")}}
 		n.AdminSocket = filepath.Join(n.DataDir, "admin.sock")
-		startNode(t, binary, config, n.Logs[0])
+		kill, configs = append(kill, startNode(t, binary, config, n.Logs[0])), append(configs, config)
 		target.Regions[0].Nodes = append(target.Regions[0].Nodes, n)
 		awaitNode(t, target, n)
 	}
 	t.Cleanup(target.Close)
-	return target
+	return target, func(i int) {
+		kill[i]()
+		time.Sleep(500 * time.Millisecond)
+		n := target.Regions[0].Nodes[i]
+		kill[i] = startNode(t, binary, configs[i], n.Logs[0])
+		awaitNode(t, target, n)
+	}
 }
 
 const nodeConfig = `
@@ -116,9 +127,9 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-func startNode(t *testing.T, binary, config, log string) {
+func startNode(t *testing.T, binary, config, log string) (kill func()) {
 	t.Helper()
-	f, err := os.Create(log)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,16 +139,20 @@ func startNode(t *testing.T, binary, config, log string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	kill = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_ = f.Close()
+	})
+	t.Cleanup(func() {
+		kill()
 		if t.Failed() {
 			if text, err := os.ReadFile(log); err == nil {
 				t.Logf("%s:\n%s", log, text[max(0, len(text)-3000):])
 			}
 		}
 	})
+	return kill
 }
 
 func awaitNode(t *testing.T, target *Target, n Node) {
