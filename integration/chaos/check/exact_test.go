@@ -35,6 +35,9 @@ func TestLedger(t *testing.T) {
 			9-10 Decrypt k in:blob=B in:context= -> ok out:plaintext=p`, "under another key, context"},
 		{"handed out twice", made + `
 			3-4 GenerateDataKey k -> ok out:blob=B out:plaintext=d`, "handed out twice"},
+		{"a nonce twice", made + `
+			3-4 Encrypt k in:plaintext=p -> ok out:blob=C out:head=h
+			3-4 Encrypt k in:plaintext=p -> ok out:blob=D out:head=h`, "nonce is used twice"},
 		{"forgotten at the end", made + `
 			1-2 Encrypt k in:plaintext=p -> ok out:blob=C
 			9-10 Decrypt k in:blob=C in:context= in:final=1 -> ok out:plaintext=p`, "never opened"},

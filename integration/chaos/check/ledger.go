@@ -7,7 +7,7 @@ import (
 // Ledger judges what was handed out: every acknowledged ciphertext, data key, signature and MAC is good ever after, under its key and
 // context and no other, and none was handed out twice.
 //
-// Operations that hand out: any with Out blob, which carry In context and plaintext (of a data key without plaintext: none; it is
+// Operations that hand out: any with Out blob (and Out head: what of it is to be unique: key, material and nonce), which carry In context and plaintext (of a data key without plaintext: none; it is
 // learned by the first opening), and whose Key is the key. Operations that open: kinds Decrypt, Verify and VerifyMac with In blob,
 // context and plaintext (of Verify and VerifyMac: the message), of Decrypt Out plaintext; In expect is "refused" where key or
 // context are wrong on purpose; In final marks those of the end. Keys of the ledger are never disabled.
@@ -47,7 +47,7 @@ func Ledger(ops []history.Op) []Anomaly {
 
 // collect gathers what was acknowledged, and finds what was handed out twice.
 func (f *finding) collect(mine []history.Op) map[string]*history.Op {
-	made := make(map[string]*history.Op)
+	made, heads := make(map[string]*history.Op), make(map[string]*history.Op)
 	for i := range mine {
 		op := &mine[i]
 		blob := op.Out["blob"]
@@ -58,6 +58,12 @@ func (f *finding) collect(mine []history.Op) map[string]*history.Op {
 			f.add([]history.Op{*first, *op}, "handed out twice: %s", describe(op))
 		}
 		made[blob] = op
+		if head := op.Out["head"]; head != "" {
+			if first := heads[head]; first != nil {
+				f.add([]history.Op{*first, *op}, "a nonce is used twice: %s", describe(op))
+			}
+			heads[head] = op
+		}
 	}
 	return made
 }

@@ -71,6 +71,31 @@ func Total(ops []history.Op) (c Count) {
 	return c
 }
 
+// Evidence is what a run tried of what must not, and must, work.
+type Evidence struct {
+	// Forbidden counts uses that were refused because somebody had forbidden them: each one might have been let through.
+	Forbidden int
+	// Opened counts acknowledged ciphertexts, signatures and MACs that were opened or verified.
+	Opened int
+}
+
+// forbidding are the errors of what somebody forbade.
+var forbidding = []string{"DisabledException", "KMSInvalidStateException", "AccessDeniedException", "UnrecognizedClientException"}
+
+// EvidenceOf counts the evidence in a history.
+func EvidenceOf(ops []history.Op) (e Evidence) {
+	for i := range ops {
+		op := &ops[i]
+		switch {
+		case op.Outcome == history.Refused && op.In["read"] != "" && slices.Contains(forbidding, op.Error):
+			e.Forbidden++
+		case op.Outcome == history.OK && op.In["blob"] != "":
+			e.Opened++
+		}
+	}
+	return e
+}
+
 // Outage is the longest time for which a node answered nobody.
 type Outage struct {
 	Node     string
@@ -139,7 +164,9 @@ func Tables(w io.Writer, ops []history.Op, from, to int64) error {
 	}
 	c := Total(ops)
 	t.printf("| **all** | | %d | %d | %d | %d |\n\n", c.OK, c.Refused, c.Unknown, c.Failed)
-	t.printf("%d operations, %.2f %% of unknown outcome.\n\n", c.Total(), c.UnknownPercent())
+	e := EvidenceOf(ops)
+	t.printf("%d operations, %.2f %% of unknown outcome; %d uses refused because they were forbidden, %d ciphertexts, signatures and MACs opened.\n\n",
+		c.Total(), c.UnknownPercent(), e.Forbidden, e.Opened)
 	t.printf("| node | longest time without an answer | from | calls in vain |\n|---|---:|---:|---:|\n")
 	for _, o := range Outages(ops, from, to) {
 		t.printf("| %s | %.2f s | %.2f s | %d |\n", o.Node, o.Length().Seconds(), time.Duration(o.From-from).Seconds(), o.Lost)

@@ -40,6 +40,17 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+func TestEvidence(t *testing.T) {
+	read := map[string]string{"read": "1"}
+	got := EvidenceOf([]history.Op{
+		{Outcome: history.Refused, Error: "DisabledException", In: read}, {Outcome: history.Refused, Error: "NotFoundException", In: read},
+		{Outcome: history.Refused, Error: "DisabledException"}, {Outcome: history.Failed, In: map[string]string{"blob": "B"}}, {In: map[string]string{"blob": "B"}},
+	})
+	if got != (Evidence{Forbidden: 1, Opened: 1}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestOutages(t *testing.T) {
 	ops := append(run(), history.Op{Node: "n3", Call: second, Return: second, Outcome: history.Failed})
 	got := Outages(ops, 0, 10*second)

@@ -48,7 +48,7 @@ func (w *aliases) Setup(_ context.Context, t *Target) error {
 
 func (w *aliases) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
 		x := w.names.pick(rng)
 		op := w.step(s, s.here(), x.v, w.keys[rng.Intn(len(w.keys))])

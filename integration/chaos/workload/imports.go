@@ -65,7 +65,7 @@ func (w *imports) newKey(s *session) (*externalKey, bool) {
 
 func (w *imports) Run(ctx context.Context, client int, rng *mathrand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		op := w.step(s, s.here(), x.v)

@@ -52,7 +52,7 @@ func (w *ledger) Setup(_ context.Context, t *Target) error {
 
 func (w *ledger) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for n := 0; ctx.Err() == nil; n++ {
 		var op history.Op
 		old, ok := w.draw(rng)
@@ -162,6 +162,9 @@ func (w *ledger) obtain(s *session, d door, text string) history.Op {
 	return w.keep(s, d, kind, key, ec, in, f)
 }
 
+// headSize is the part of a ciphertext that names key, material and nonce (docs/cryptography.md): no two messages share it.
+const headSize = 58 + 16
+
 func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func (w *ledger) keep(s *session, d door, kind, key, ec string, in map[string]string, f func(ctx context.Context) (blob, shown []byte, err error)) history.Op {
@@ -171,6 +174,9 @@ func (w *ledger) keep(s *session, d door, kind, key, ec string, in map[string]st
 			return err
 		}
 		out["blob"] = encode(blob)
+		if kind != "Sign" && kind != "GenerateMac" && len(blob) > headSize {
+			out["head"] = encode(blob[:headSize])
+		}
 		if in["plaintext"] == "" && shown != nil {
 			out["plaintext"] = encode(shown)
 		}

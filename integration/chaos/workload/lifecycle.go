@@ -98,7 +98,7 @@ func (s *session) createKey(d door, in *kms.CreateKeyInput) history.Op {
 
 func (w *lifecycle) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for n := 0; ctx.Err() == nil; n++ {
 		x := w.keys.pick(rng)
 		op := w.step(s, s.here(), x.v, fmt.Sprintf("%d-%d", client, n))

@@ -53,7 +53,7 @@ func (w *quotas) newKey(s *session) (string, bool) {
 
 func (w *quotas) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		d, key, tag := s.here(), x.v, fmt.Sprint("t", rng.Intn(check.QuotaRoom+3))

@@ -69,7 +69,7 @@ func (w *regions) Run(ctx context.Context, client int, rng *rand.Rand, t *Target
 		return
 	}
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		op := w.step(s, x.v, rng.Intn(len(t.Regions)))

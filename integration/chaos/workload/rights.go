@@ -117,7 +117,7 @@ func (w *rights) newKey(s *session) (*sharedKey, bool) {
 
 func (w *rights) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for n := 0; ctx.Err() == nil; n++ {
 		x, y := w.keys.pick(rng), w.people.pick(rng)
 		k, p := x.v, y.v

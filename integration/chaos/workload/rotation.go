@@ -58,7 +58,7 @@ func (w *rotation) newKey(s *session) (*turnKey, bool) {
 
 func (w *rotation) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		op := w.step(s, s.here(), x.v)

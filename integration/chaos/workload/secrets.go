@@ -71,7 +71,7 @@ func (w *secrets) learn(what string, secret []byte) {
 
 func (w *secrets) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for n := 0; ctx.Err() == nil; n++ {
 		d := s.here()
 		op := w.step(s, d, fmt.Appendf(bytes.Clone(w.marker), " %d-%d", client, n))

@@ -22,6 +22,7 @@ type session struct {
 	client   int
 	rng      *rand.Rand
 	rec      func(history.Op)
+	silent   sync.Map // nodes that did not answer a patient client
 }
 
 // door is a node, or a load balancer, of a region.
@@ -114,14 +115,23 @@ func (s *session) pause(ctx context.Context, last history.Op) {
 // patience is how often a call at a healed cluster is tried.
 const patience = 10
 
-// insist repeats a call at a healed cluster until it is answered.
+// insist repeats a call at a healed cluster until it is answered. Of a node that did not answer for so long, further calls are not
+// repeated.
 func (s *session) insist(f func() history.Op) history.Op {
-	op := f()
-	for n := 1; n < patience && (op.Outcome == history.Failed || op.Outcome == history.Unknown); n++ {
+	for n := 1; ; n++ {
+		op := f()
+		if op.Outcome == history.OK || op.Outcome == history.Refused {
+			return op
+		}
+		if _, known := s.silent.Load(op.Node); known {
+			return op
+		}
+		if n == patience {
+			s.silent.Store(op.Node, true)
+			return op
+		}
 		time.Sleep(500 * time.Millisecond)
-		op = f()
 	}
-	return op
 }
 
 // notebook collects operations.
@@ -152,7 +162,7 @@ const finalClient, setupClient = 900, 901
 
 // setup is a session before the run. What it records is handed over by the first client.
 func (t *Target) setup(workload string, n *notebook) *session {
-	return &session{t, workload, setupClient, rand.New(rand.NewSource(1)), n.rec}
+	return &session{t: t, workload: workload, client: setupClient, rng: rand.New(rand.NewSource(1)), rec: n.rec}
 }
 
 // final is a session after the run, which records for the run's history as well.
@@ -164,7 +174,7 @@ func (t *Target) final(workload string, n *notebook) *session {
 			t.Record(op)
 		}
 	}
-	return &session{t, workload, finalClient, rand.New(rand.NewSource(2)), rec}
+	return &session{t: t, workload: workload, client: finalClient, rng: rand.New(rand.NewSource(2)), rec: rec}
 }
 
 // slot holds something that clients share, such as a key, for a bounded number of operations: a checker's search stays short.

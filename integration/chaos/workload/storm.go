@@ -58,7 +58,7 @@ const noncePrefix = "storm "
 
 func (w *storm) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op)) {
 	w.begun.hand(rec)
-	s := &session{t, w.Name(), client, rng, rec}
+	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for n := 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprintf("%d-%d", client, n)
 		var op history.Op

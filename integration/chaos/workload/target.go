@@ -70,9 +70,10 @@ type Target struct {
 
 	// Pace is the least time between two operations of a client; 2 ms if zero.
 	Pace time.Duration
-	// Record, if not nil, is given the operations that the checks themselves make, for the history that is kept.
+	// Record, if not nil, is given the operations that the checks themselves make, for the history that is kept. It is called
+	// concurrently.
 	Record func(history.Op)
-	// Secrets are further secrets of the run that must be nowhere, such as PINs, by what they are.
+	// Secrets are further secrets of the run that must be nowhere, such as PINs, by what they are; of at least 16 bytes each.
 	Secrets map[string]string
 
 	calls      atomic.Int64
