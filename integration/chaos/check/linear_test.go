@@ -132,6 +132,25 @@ func TestRights(t *testing.T) {
 			1-2 PutKeyPolicy k in:policy=ann=allow -> ok
 			3-4 DeleteAccessKey - in:principal=ann in:accessKeyId=A1 -> ok
 			5-6 Decrypt k` + use + `-> UnrecognizedClientException`, ""},
+		{"a write under way when its right is taken", begin + `
+			1-2 PutKeyPolicy k in:policy=ann=allow -> ok
+			3-9 TagResource k` + use + `in:value=x -> ok
+			4-5 PutKeyPolicy k in:policy= -> ok
+			6-7 ListResourceTags k in:principal=ann -> ok out:value=x`, ""},
+		{"must not be seen to come after", begin + `
+			1-2 PutKeyPolicy k in:policy=ann=allow -> ok
+			3-9 TagResource k` + use + `in:value=x -> ok
+			4-5 PutKeyPolicy k in:policy= -> ok
+			6-7 ListResourceTags k in:principal=ann -> ok out:value=`, "not linearizable"},
+		{"even if its answer is lost", begin + `
+			1-2 PutKeyPolicy k in:policy=ann=allow -> ok
+			3-? TagResource k` + use + `in:value=x
+			4-5 PutKeyPolicy k in:policy= -> ok
+			6-7 ListResourceTags k in:principal=ann -> ok out:value=
+			8-9 ListResourceTags k in:principal=ann -> ok out:value=x`, "not linearizable"},
+		{"a write by a grant", begin + `
+			1-2 CreateGrant k in:principal=ann in:grant=g1 -> ok
+			3-4 TagResource k` + use + `in:value=x -> ok`, "not linearizable"},
 		{"an identity policy on another key", begin + `
 			1-2 PutUserPolicy - in:principal=ann in:keys=j -> ok
 			3-4 Decrypt k` + use + `-> ok`, "not linearizable"},

@@ -16,6 +16,7 @@ type rights struct {
 	IAM    bool   // an identity policy allows
 	Grants string // names of the grants, joined
 	Keys   string // ids of the access keys, joined
+	Value  string // what the principal wrote last
 }
 
 func (r rights) allowed() bool {
@@ -28,7 +29,8 @@ func (r rights) allowed() bool {
 // Operations: PutKeyPolicy (In policy, "alice=allow,bob=deny") and GetKeyPolicy (Out policy) of a key; CreateGrant, RevokeGrant,
 // RetireGrant (In principal, grant) and ListGrants (In principal, Out grants, sorted) of a key; PutUserPolicy (In principal, keys);
 // CreateAccessKey (In principal, Out accessKeyId) and DeleteAccessKey (In principal,
-// accessKeyId); any other kind is a use of the key (In principal, accessKeyId).
+// accessKeyId); TagResource (In principal, accessKeyId, value), which no grant allows, and ListResourceTags (In principal, Out value) of
+// what the principal wrote; any other kind is a use of the key (In principal, accessKeyId).
 func Rights(ops []history.Op) []Anomaly {
 	f := &finding{workload: RightsName}
 	mine := of(RightsName, ops)
@@ -79,15 +81,28 @@ func (r rights) step(key, principal string, op *history.Op) (bool, rights) {
 		if next.Keys = without(r.Keys, op.In["accessKeyId"]); next.Keys == r.Keys {
 			code = "NoSuchEntity"
 		}
+	case "ListResourceTags":
+		match = op.Out["value"] == r.Value
+	case "TagResource":
+		next.Value = op.In["value"]
+		r.Grants = "" // they do not give this right
+		code = r.refusal(op)
+		r.Grants = next.Grants
 	default:
-		switch {
-		case !has(r.Keys, op.In["accessKeyId"]):
-			code = unknownCaller
-		case !r.allowed():
-			code = denied
-		}
+		code = r.refusal(op)
 	}
 	return judge(op, r, next, code, match)
+}
+
+// refusal is what a call of the principal is told.
+func (r rights) refusal(op *history.Op) string {
+	switch {
+	case !has(r.Keys, op.In["accessKeyId"]):
+		return unknownCaller
+	case !r.allowed():
+		return denied
+	}
+	return ""
 }
 
 // field is the value of a name in a list such as "alice=allow,bob=deny".

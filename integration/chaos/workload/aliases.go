@@ -52,6 +52,10 @@ func (w *aliases) Run(ctx context.Context, client int, rng *rand.Rand, t *Target
 	for ctx.Err() == nil {
 		x := w.names.pick(rng)
 		op := w.step(s, s.here(), x.v, w.keys[rng.Intn(len(w.keys))])
+		if op.Kind == "DeleteAlias" && op.Outcome == history.OK && rng.Intn(2) == 0 {
+			nodes := t.everywhere(0)
+			s.together(len(w.keys), func(i int, s *session) { w.create(s, nodes[i%len(nodes)], x.v, w.keys[i]) })
+		}
 		if w.names.spent(x, op) {
 			w.names.replace(x, w.newName(), true)
 		}
@@ -63,10 +67,7 @@ func (w *aliases) step(s *session, d door, name, target string) history.Op {
 	c := s.kms(d)
 	switch weighted(s.rng, 20, 14, 14, 25, 12, 6) {
 	case 0:
-		return s.write(d, "CreateAlias", name, map[string]string{"target": target}, func(ctx context.Context, _ map[string]string) error {
-			_, err := c.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &target})
-			return err
-		})
+		return w.create(s, d, name, target)
 	case 1:
 		return s.write(d, "UpdateAlias", name, map[string]string{"target": target}, func(ctx context.Context, _ map[string]string) error {
 			_, err := c.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &name, TargetKeyId: &target})
@@ -103,6 +104,13 @@ func (w *aliases) step(s *session, d door, name, target string) history.Op {
 			}
 		}
 		return nil
+	})
+}
+
+func (w *aliases) create(s *session, d door, name, target string) history.Op {
+	return s.write(d, "CreateAlias", name, map[string]string{"target": target}, func(ctx context.Context, _ map[string]string) error {
+		_, err := s.kms(d).CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &target})
+		return err
 	})
 }
 

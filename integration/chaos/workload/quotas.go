@@ -60,10 +60,7 @@ func (w *quotas) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 		var op history.Op
 		switch weighted(rng, 5, 4, 4) {
 		case 0:
-			op = s.write(d, "TagResource", key, map[string]string{"tag": tag}, func(ctx context.Context, _ map[string]string) error {
-				_, err := s.kms(d).TagResource(ctx, &kms.TagResourceInput{KeyId: &key, Tags: []types.Tag{{TagKey: &tag, TagValue: aws.String("x")}}})
-				return err
-			})
+			op = w.tag(s, d, key, tag)
 		case 1:
 			op = s.write(d, "UntagResource", key, map[string]string{"tag": tag}, func(ctx context.Context, _ map[string]string) error {
 				_, err := s.kms(d).UntagResource(ctx, &kms.UntagResourceInput{KeyId: &key, TagKeys: []string{tag}})
@@ -72,12 +69,23 @@ func (w *quotas) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 		case 2:
 			op = w.list(s, d, key)
 		}
+		if op.Kind == "UntagResource" && op.Outcome == history.OK && rng.Intn(3) == 0 {
+			nodes := t.everywhere(0)
+			s.together(check.QuotaRoom+1, func(i int, s *session) { w.tag(s, nodes[i%len(nodes)], key, fmt.Sprint("t", i)) })
+		}
 		if w.keys.spent(x, op) {
 			id, ok := w.newKey(s)
 			w.keys.replace(x, id, ok)
 		}
 		s.pause(ctx, op)
 	}
+}
+
+func (w *quotas) tag(s *session, d door, key, tag string) history.Op {
+	return s.write(d, "TagResource", key, map[string]string{"tag": tag}, func(ctx context.Context, _ map[string]string) error {
+		_, err := s.kms(d).TagResource(ctx, &kms.TagResourceInput{KeyId: &key, Tags: []types.Tag{{TagKey: &tag, TagValue: aws.String("x")}}})
+		return err
+	})
 }
 
 func (w *quotas) list(s *session, d door, key string) history.Op {

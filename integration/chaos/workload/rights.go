@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand"
 	"slices"
 	"strings"
@@ -127,6 +128,9 @@ func (w *rights) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 				w.use(s, d, k, p, rng.Intn(2) == 0)
 			}
 		}
+		if rng.Intn(25) == 0 {
+			w.duel(s, k, p, fmt.Sprintf("v%d-%d", client, n))
+		}
 		if w.keys.spent(x, op) {
 			k, ok := w.newKey(s)
 			w.keys.replace(x, k, ok)
@@ -215,6 +219,55 @@ func (w *rights) use(s *session, d door, k *sharedKey, p *person, past bool) his
 	return s.read(d, kind, k.id, in, func(ctx context.Context, _ map[string]string) error { return f(ctx) })
 }
 
+// change is a write of a principal: it sets the tag of its name. Grants do not give that right.
+func (w *rights) change(s *session, d door, k *sharedKey, p *person, value string) history.Op {
+	p.mu.Lock()
+	as := p.now
+	p.mu.Unlock()
+	in := map[string]string{"principal": p.name, "accessKeyId": as.AccessKeyID, "value": value}
+	return s.write(d, "TagResource", k.id, in, func(ctx context.Context, _ map[string]string) error {
+		_, err := s.t.KMS(d.region, d.URL, as).TagResource(ctx, &kms.TagResourceInput{KeyId: &k.id, Tags: []types.Tag{{TagKey: &p.name, TagValue: &value}}})
+		return err
+	})
+}
+
+// changed reads the tag of a principal's name.
+func (w *rights) changed(s *session, d door, k *sharedKey, p *person) history.Op {
+	return s.read(d, "ListResourceTags", k.id, map[string]string{"principal": p.name}, func(ctx context.Context, out map[string]string) error {
+		o, err := s.kms(d).ListResourceTags(ctx, &kms.ListResourceTagsInput{KeyId: &k.id, Limit: aws.Int32(50)})
+		if err != nil {
+			return err
+		}
+		for _, t := range o.Tags {
+			if *t.TagKey == p.name {
+				out["value"] = *t.TagValue
+			}
+		}
+		return nil
+	})
+}
+
+// duel has a principal write on all nodes while the right to do so is taken away. A write that was decided before and takes effect
+// after, as a reader in between can tell, is forbidden.
+func (w *rights) duel(s *session, k *sharedKey, p *person, value string) {
+	if w.setKeyPolicy(s, s.here(), k, map[string]string{p.name: "Allow"}).Outcome != history.OK {
+		return
+	}
+	nodes := s.t.everywhere(0)
+	s.together(len(nodes)+1, func(i int, s *session) {
+		if i == len(nodes) {
+			d := s.here()
+			w.setKeyPolicy(s, d, k, map[string]string{p.name: "Deny"})
+			w.changed(s, d, k, p)
+			w.changed(s, d, k, p)
+			return
+		}
+		for n := range 3 {
+			w.change(s, nodes[i], k, p, fmt.Sprint(value, "-", i, n))
+		}
+	})
+}
+
 // statement and policyDocument are what the workload writes into policies, and reads from them.
 type statement struct {
 	Sid       string `json:",omitempty"`
@@ -229,15 +282,22 @@ type policyDocument struct {
 	Statement []statement
 }
 
-var useActions = []string{"kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"}
+var useActions = []string{"kms:Encrypt", "kms:Decrypt", "kms:DescribeKey", "kms:TagResource"}
 
 // putKeyPolicy draws for each principal whether the policy allows, denies or says nothing.
 func (w *rights) putKeyPolicy(s *session, d door, k *sharedKey) history.Op {
+	effects := make(map[string]string)
+	for _, name := range w.names() {
+		effects[name] = []string{"", "Allow", "Deny"}[weighted(s.rng, 4, 4, 2)]
+	}
+	return w.setKeyPolicy(s, d, k, effects)
+}
+
+func (w *rights) setKeyPolicy(s *session, d door, k *sharedKey, effects map[string]string) history.Op {
 	doc := policyDocument{"2012-10-17", []statement{{Sid: "root", Effect: "Allow", Principal: map[string]string{"AWS": "arn:aws:iam::" + s.t.Account + ":root"}, Action: []string{"kms:*"}, Resource: []string{"*"}}}}
 	var said []string
-	for _, name := range w.names() {
-		effect := []string{"", "Allow", "Deny"}[weighted(s.rng, 4, 4, 2)]
-		if effect != "" {
+	for _, name := range slices.Sorted(maps.Keys(effects)) {
+		if effect := effects[name]; effect != "" {
 			doc.Statement = append(doc.Statement, statement{Effect: effect, Principal: map[string]string{"AWS": s.userARN(name)}, Action: useActions, Resource: []string{"*"}})
 			said = append(said, name+"="+strings.ToLower(effect))
 		}
@@ -381,7 +441,7 @@ func (w *rights) Check(_ context.Context, t *Target, ops []history.Op) []check.A
 			for _, d := range t.everywhere(0) {
 				for _, f := range []func() history.Op{
 					func() history.Op { return w.use(s, d, x.v, y.v, false) }, func() history.Op { return w.use(s, d, x.v, y.v, true) },
-					func() history.Op { return w.listGrants(s, d, x.v, y.v) }, func() history.Op { return w.getKeyPolicy(s, d, x.v) },
+					func() history.Op { return w.listGrants(s, d, x.v, y.v) }, func() history.Op { return w.changed(s, d, x.v, y.v) }, func() history.Op { return w.getKeyPolicy(s, d, x.v) },
 				} {
 					if op := s.insist(f); op.Outcome == history.Failed {
 						silent.Store(d.Name, op)

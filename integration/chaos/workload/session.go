@@ -112,6 +112,17 @@ func (s *session) pause(ctx context.Context, last history.Op) {
 	}
 }
 
+// together runs f a number of times at once, each with a session of its own, and returns when all have ended: some faults show only
+// where calls meet. The sessions count as further clients.
+func (s *session) together(n int, f func(i int, s *session)) {
+	var wait sync.WaitGroup
+	for i := range n {
+		other := &session{t: s.t, workload: s.workload, client: s.client + 100*(i+1), rng: rand.New(rand.NewSource(s.rng.Int63())), rec: s.rec}
+		wait.Go(func() { f(i, other) })
+	}
+	wait.Wait()
+}
+
 // patience is how often a call at a healed cluster is tried.
 const patience = 10
 
