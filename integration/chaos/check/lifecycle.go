@@ -30,6 +30,7 @@ const (
 	exists       = "AlreadyExistsException"
 	denied       = "AccessDeniedException"
 	limit        = "LimitExceededException"
+	tooManyTags  = "TagException"
 )
 
 // keyRegisters is what a key is, as far as the lifecycle workload changes it.

@@ -20,7 +20,7 @@ func stepQuota(tags string, op *history.Op, room int) (bool, string) {
 	case "TagResource":
 		code := ""
 		if !has(tags, op.In["tag"]) && len(words(tags)) >= room {
-			code = "TagException"
+			code = tooManyTags
 		}
 		return judge(op, tags, with(tags, op.In["tag"]), code, true)
 	case "UntagResource":

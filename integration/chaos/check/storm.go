@@ -39,7 +39,7 @@ func (f *finding) walks(set string, part []history.Op) {
 		op := &part[i]
 		if item := cmp.Or(op.In["item"], op.Out["item"]); item != "" {
 			// Creations of unknown outcome may fill a quota that the workload keeps away from otherwise.
-			if op.Outcome == history.Refused && op.Error != "LimitExceededException" {
+			if op.Outcome == history.Refused && op.Error != limit && op.Error != tooManyTags {
 				f.add([]history.Op{*op}, "refused without a reason: %s", describe(op))
 				continue
 			}

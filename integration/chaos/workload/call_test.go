@@ -110,7 +110,7 @@ func TestHanging(t *testing.T) {
 
 func callOnce(t *testing.T, url string, write bool, timeout time.Duration) (op history.Op) {
 	t.Helper()
-	target := &Target{Clock: history.NewClock(), Regions: []Region{{Name: "r1", Nodes: []Node{{Name: "n1", URL: url}}}}, Timeout: timeout}
+	target := &Target{Clock: history.NewClock(), Regions: []Region{{Name: "r1", Nodes: []Node{{Name: "n1", URL: url}}}}, Timeout: timeout, Attempts: 2}
 	defer target.Close()
 	var book notebook
 	s := target.setup("test", &book)
@@ -123,4 +123,35 @@ func callOnce(t *testing.T, url string, write bool, timeout time.Duration) (op h
 		t.Errorf("%d operations are recorded", len(book.ops))
 	}
 	return op
+}
+
+// TestLostAnswer holds that an answer is lost once, that the next attempt asks the next node with what was signed for the first, and that
+// the client learns its answer.
+func TestLostAnswer(t *testing.T) {
+	var hosts []string
+	serve := func(w http.ResponseWriter, r *http.Request) { hosts = append(hosts, r.Host) }
+	first, second := httptest.NewServer(http.HandlerFunc(serve)), httptest.NewServer(http.HandlerFunc(serve))
+	defer first.Close()
+	defer second.Close()
+	target := &Target{Clock: history.NewClock()}
+	defer target.Close()
+	tr := &trace{id: "test-1", doors: []Node{{Name: "n1", URL: first.URL}, {Name: "n2", URL: second.URL}}, lose: true}
+	key := "k"
+	_, err := target.KMS("r1", first.URL, Credentials{"id", "secret"}).DisableKey(context.WithValue(t.Context(), traceKey{}, tr), &kms.DisableKeyInput{KeyId: &key})
+	sent, ambiguous, _ := tr.seen()
+	if err != nil || sent != 2 || ambiguous != 2 || tr.last() != "n2" {
+		t.Errorf("%v after %d attempts, %d of them ambiguous, the last at %s", err, sent, ambiguous, tr.last())
+	}
+	if want := strings.TrimPrefix(first.URL, "http://"); len(hosts) != 2 || hosts[0] != want || hosts[1] != want {
+		t.Errorf("the hosts are %q, want %q twice", hosts, want)
+	}
+}
+
+// TestStoredHistory holds that a history can be judged without a cluster.
+func TestStoredHistory(t *testing.T) {
+	for _, w := range All() {
+		if all := w.Check(t.Context(), &Target{Clock: history.NewClock()}, nil); len(all) > 0 {
+			t.Errorf("%s finds %v in no history", w.Name(), all)
+		}
+	}
 }

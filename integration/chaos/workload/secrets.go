@@ -138,6 +138,9 @@ func (w *secrets) step(s *session, d door, secret []byte) history.Op {
 
 // Check searches the data directories, audit logs and process logs of all nodes.
 func (w *secrets) Check(_ context.Context, t *Target, _ []history.Op) []check.Anomaly {
+	if len(t.Regions) == 0 {
+		return nil // a stored history
+	}
 	var scan check.Scanner
 	errs := []error{scan.Add("a planted plaintext", w.marker), scan.Add("the root secret access key", []byte(t.Root.Secret))}
 	for what, secret := range w.learned {

@@ -44,8 +44,11 @@ func (s *session) entry(region int) door {
 // here chooses a door of the first region, where all workloads but one live.
 func (s *session) here() door { return s.entry(0) }
 
-// everywhere are all nodes of a region.
+// everywhere are all nodes of a region; none where a stored history is judged.
 func (t *Target) everywhere(region int) []door {
+	if region >= len(t.Regions) {
+		return nil
+	}
 	r := &t.Regions[region]
 	var all []door
 	for _, n := range r.Nodes {
@@ -57,13 +60,33 @@ func (t *Target) everywhere(region int) []door {
 func (s *session) kms(d door) *kms.Client { return s.t.KMS(d.region, d.URL, s.t.Root) }
 func (s *session) iam(d door) *iam.Client { return s.t.IAM(d.region, d.URL, s.t.Root) }
 
-// do runs one operation and records it: f fills op.Out on success, and op.Key from Out key where the service chose it. The call is
-// not cut short by the end of the run, so that the history has few unknown outcomes.
+// turn is whom the attempts of a call ask: the same door each time, or every door of the region in turn.
+func (s *session) turn(d door) []Node {
+	turn := []Node{d.Node}
+	if s.client >= finalClient || s.rng.Intn(2) == 0 {
+		return turn
+	}
+	for _, r := range s.t.Regions {
+		for _, n := range r.doors() {
+			if r.Name == d.region && n.Name != d.Name {
+				turn = append(turn, n)
+			}
+		}
+	}
+	return turn
+}
+
+// do runs one operation and records it. Some answers of changes are lost on the way, so that the client tries again; a secret that is
+// shown once is not among them, since such a call is not remembered.
+//
+// f fills op.Out on success, and op.Key comes from Out key where the service chose it. The call is not cut short by the end of the run, so
+// that the history has few unknown outcomes.
 func (s *session) do(d door, op history.Op, write bool, f func(ctx context.Context, out map[string]string) error) history.Op {
-	tr := &trace{id: fmt.Sprintf("%s-%d", s.workload, s.t.calls.Add(1))}
+	tr := &trace{id: fmt.Sprintf("%s-%d", s.workload, s.t.calls.Add(1)), doors: s.turn(d)}
+	tr.lose = write && op.Kind != "CreateAccessKey" && s.client < finalClient && s.rng.Intn(20) == 0
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), traceKey{}, tr), time.Duration(s.t.attempts())*s.t.timeout()+time.Second)
 	defer cancel()
-	op.Workload, op.Client, op.Node, op.Region = s.workload, s.client, d.Name, d.region
+	op.Workload, op.Client, op.Region = s.workload, s.client, d.region
 	if op.In == nil {
 		op.In = make(map[string]string)
 	}
@@ -75,6 +98,7 @@ func (s *session) do(d door, op history.Op, write bool, f func(ctx context.Conte
 	op.Call = s.t.Clock.Now()
 	err := f(ctx, op.Out)
 	op.Return = s.t.Clock.Now()
+	op.Node = tr.last()
 	sent, ambiguous, request := tr.seen()
 	op.In["attempts"] = strconv.Itoa(sent)
 	op.Outcome, op.Error = outcome(err, ambiguous, write)
@@ -169,7 +193,7 @@ func (n *notebook) hand(rec func(history.Op)) {
 }
 
 // finalClient is the number of the client that reads at the end, setupClient of the one that prepares.
-const finalClient, setupClient = 900, 901
+const finalClient, setupClient = 1_000_000, 1_000_001
 
 // setup is a session before the run. What it records is handed over by the first client.
 func (t *Target) setup(workload string, n *notebook) *session {

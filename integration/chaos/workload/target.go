@@ -56,7 +56,7 @@ type Target struct {
 	Binary string
 	// TLS is what clients trust, nil for plain HTTP.
 	TLS *tls.Config
-	// Timeout bounds one attempt of a call; Attempts is how often the SDK tries. The zero values are 3 s and 2.
+	// Timeout bounds one attempt of a call; Attempts is how often the SDK tries. The zero values are 3 s and 3.
 	Timeout  time.Duration
 	Attempts int
 	// Skew returns the bounds of how far the clocks of the nodes of a region were off the harness's during the last two minutes,
@@ -116,7 +116,7 @@ func (t *Target) attempts() int {
 	if t.Attempts > 0 {
 		return t.Attempts
 	}
-	return 2
+	return 3
 }
 
 // http returns the HTTP client of a URL: connections are never shared between nodes.

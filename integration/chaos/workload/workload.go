@@ -22,7 +22,8 @@ type Workload interface {
 	// at once for all of them, so that rec is called concurrently.
 	Run(ctx context.Context, client int, rng *rand.Rand, t *Target, rec func(history.Op))
 	// Check judges the history of this workload after the run. The cluster is healed and every node serves; Check may ask it. It
-	// is given the operations of all workloads, in no order, and looks at those that it needs.
+	// is given the operations of all workloads, in no order, and looks at those that it needs. With a target that has no regions it
+	// judges a stored history, as far as a history alone can tell.
 	Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly
 }
 
