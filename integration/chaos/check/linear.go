@@ -65,7 +65,7 @@ func byKey(op *history.Op) []string { return []string{op.Key} }
 // linearizable holds that each partition is what its machine can have done, in an order that respects the real time of calls.
 func linearizable[S comparable](f *finding, parts map[string][]history.Op, of func(name string, part []history.Op) machine[S]) {
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		part := parts[name]
+		part := relevant(parts[name])
 		m := of(name, part)
 		model := porcupine.Model{
 			Init: func() any { return m.start },
@@ -98,6 +98,19 @@ func linearizable[S comparable](f *finding, parts map[string][]history.Op, of fu
 			f.all = append(f.all, a)
 		}
 	}
+}
+
+// relevant leaves out writes of unknown outcome whose value nobody ever read: an explanation with such a write is one without it, and
+// each write less halves the search.
+func relevant(part []history.Op) []history.Op {
+	seen := make(map[string]bool)
+	for i := range part {
+		seen[part[i].Out["value"]], seen[part[i].Out["description"]] = true, true
+	}
+	return slices.DeleteFunc(slices.Clone(part), func(op history.Op) bool {
+		value := op.In["value"]
+		return op.Outcome == history.Unknown && value != "" && !seen[value]
+	})
 }
 
 // events makes a history for the search. An operation of unknown outcome ends after all others, which lets it have no effect that

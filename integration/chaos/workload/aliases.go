@@ -52,11 +52,12 @@ func (w *aliases) Run(ctx context.Context, client int, rng *rand.Rand, t *Target
 	for ctx.Err() == nil {
 		x := w.names.pick(rng)
 		op := w.step(s, s.here(), x.v, w.keys[rng.Intn(len(w.keys))])
+		ops := []history.Op{op}
 		if op.Kind == "DeleteAlias" && op.Outcome == history.OK && rng.Intn(2) == 0 {
 			nodes := t.everywhere(0)
-			s.together(len(w.keys), func(i int, s *session) { w.create(s, nodes[i%len(nodes)], x.v, w.keys[i]) })
+			ops = append(ops, s.together(len(w.keys), func(i int, s *session) { w.create(s, nodes[i%len(nodes)], x.v, w.keys[i]) })...)
 		}
-		if w.names.spent(x, op) {
+		if w.names.spent(x, ops...) {
 			w.names.replace(x, w.newName(), true)
 		}
 		s.pause(ctx, op)

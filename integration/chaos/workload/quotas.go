@@ -69,11 +69,12 @@ func (w *quotas) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 		case 2:
 			op = w.list(s, d, key)
 		}
+		ops := []history.Op{op}
 		if op.Kind == "UntagResource" && op.Outcome == history.OK && rng.Intn(3) == 0 {
 			nodes := t.everywhere(0)
-			s.together(check.QuotaRoom+1, func(i int, s *session) { w.tag(s, nodes[i%len(nodes)], key, fmt.Sprint("t", i)) })
+			ops = append(ops, s.together(check.QuotaRoom+1, func(i int, s *session) { w.tag(s, nodes[i%len(nodes)], key, fmt.Sprint("t", i)) })...)
 		}
-		if w.keys.spent(x, op) {
+		if w.keys.spent(x, ops...) {
 			id, ok := w.newKey(s)
 			w.keys.replace(x, id, ok)
 		}

@@ -137,14 +137,22 @@ func (s *session) pause(ctx context.Context, last history.Op) {
 }
 
 // together runs f a number of times at once, each with a session of its own, and returns when all have ended: some faults show only
-// where calls meet. The sessions count as further clients.
-func (s *session) together(n int, f func(i int, s *session)) {
-	var wait sync.WaitGroup
+// where calls meet. The sessions count as further clients. It returns what they did.
+func (s *session) together(n int, f func(i int, s *session)) []history.Op {
+	var (
+		wait sync.WaitGroup
+		book notebook
+	)
+	rec := func(op history.Op) {
+		s.rec(op)
+		book.rec(op)
+	}
 	for i := range n {
-		other := &session{t: s.t, workload: s.workload, client: s.client + 100*(i+1), rng: rand.New(rand.NewSource(s.rng.Int63())), rec: s.rec}
+		other := &session{t: s.t, workload: s.workload, client: s.client + 100*(i+1), rng: rand.New(rand.NewSource(s.rng.Int63())), rec: rec}
 		wait.Go(func() { f(i, other) })
 	}
 	wait.Wait()
+	return book.ops
 }
 
 // patience is how often a call at a healed cluster is tried.
@@ -241,13 +249,15 @@ func (s *slots[T]) pick(rng *rand.Rand) *slot[T] {
 	return s.now[rng.Intn(len(s.now))]
 }
 
-// spent notes an operation and tells whether the caller is to replace the slot.
-func (s *slots[T]) spent(x *slot[T], op history.Op) bool {
+// spent notes operations and tells whether the caller is to replace the slot.
+func (s *slots[T]) spent(x *slot[T], ops ...history.Op) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.uses++
-	if op.Outcome == history.Unknown {
-		x.unknown++
+	for _, op := range ops {
+		x.uses++
+		if op.Outcome == history.Unknown {
+			x.unknown++
+		}
 	}
 	if x.replacing || x.uses < s.maxUses && x.unknown < s.maxUnknown {
 		return false
