@@ -20,6 +20,9 @@ func stepAlias(target string, op *history.Op) (bool, string) {
 	if target == "" {
 		missing = notFound
 	}
+	if op.Outcome == history.Refused && op.Error == limit {
+		return op.Kind == "CreateAlias" || op.Kind == "UpdateAlias", target // names of lost answers fill the quota of a key
+	}
 	switch op.Kind {
 	case "CreateAlias":
 		next = op.In["target"]

@@ -97,16 +97,24 @@ func TestStorm(t *testing.T) {
 			1-2 CreateKey keys in:nonce=x -> ok out:item=k1
 			3-? CreateKey keys in:nonce=y
 			3-? CreateKey keys in:nonce=z
-			5-6 DescribeKey k1 -> ok out:nonce=x
 			5-6 DescribeKey k2 -> ok out:nonce=y`, ""},
 		{"created twice by retries", `
 			1-2 CreateKey keys in:nonce=x -> ok out:item=k1
+			5-6 DescribeKey k2 -> ok out:nonce=x`, "2 keys exist"},
+		{"created twice by a call of unknown outcome", `
+			1-? CreateKey keys in:nonce=x
 			5-6 DescribeKey k1 -> ok out:nonce=x
 			5-6 DescribeKey k2 -> ok out:nonce=x`, "2 keys exist"},
-		{"lost", `
+		{"a key that is lost", `
 			1-2 CreateKey keys in:nonce=x -> ok out:item=k1
-			1-2 CreateKey keys in:nonce=y -> ok out:item=k2
-			5-6 DescribeKey k1 -> ok out:nonce=x`, "is not there"},
+			3-4 walk keys in:walk=1 -> ok out:items=`, "misses k1"},
+		{"a removal of what may not be there", `
+			1-? CreateAlias s in:item=a
+			3-4 DeleteAlias s in:gone=a -> NotFoundException
+			5-6 walk s in:walk=1 -> ok out:items=`, ""},
+		{"a full quota", `
+			1-2 CreateAlias s in:item=a -> LimitExceededException
+			5-6 walk s in:walk=1 -> ok out:items=`, ""},
 		{"made although it failed", `
 			1-2 CreateKey keys in:nonce=x -> failed
 			5-6 DescribeKey k1 -> ok out:nonce=x`, "never asked for"},

@@ -18,10 +18,10 @@ type element struct {
 // The Key of an operation is the set. Operations: those with In item add it; those with In gone remove it; those with In walk show Out
 // items, joined. Every item is added at most once: items that a client names carry its name, others the id that the service chose
 // (Out item). Neither adding nor
-// removing is refused.
+// removing is refused, but for a full quota, and for the removal of what may never have been added.
 //
-// Of CreateKey with In nonce the acknowledged and unknown ones are compared with DescribeKey (Out nonce) of all keys at the end: an
-// acknowledged key exists once, one of unknown outcome at most once, a refused one never.
+// Creations of keys carry In nonce, which their description holds. At the end the keys that no answer named are described (DescribeKey,
+// Out nonce): an acknowledged key has no second one beside it, a call of unknown outcome made one at most, a refused one none.
 func Storm(ops []history.Op) []Anomaly {
 	f := &finding{workload: StormName}
 	mine := of(StormName, ops)
@@ -45,10 +45,17 @@ func (f *finding) walks(set string, part []history.Op) {
 			}
 			elements[item] = element{op, elements[item].remove}
 		}
-		if item := op.In["gone"]; item != "" && op.Outcome == history.Refused {
-			f.add([]history.Op{*op}, "refused although it was there: %s", describe(op))
-		} else if item != "" {
+		if item := op.In["gone"]; item != "" && op.Outcome != history.Refused {
 			elements[item] = element{elements[item].add, op}
+		}
+	}
+	for i := range part {
+		op := &part[i]
+		if op.In["gone"] == "" || op.Outcome != history.Refused {
+			continue
+		}
+		if add := elements[op.In["gone"]].add; add == nil || add.Outcome == history.OK {
+			f.add([]history.Op{*op}, "refused although it was there: %s", describe(op))
 		}
 	}
 	for i := range part {
@@ -107,13 +114,15 @@ func (f *finding) created(mine []history.Op) {
 		if op.Kind != "CreateKey" || nonce == "" {
 			continue
 		}
-		n := len(found[nonce])
+		ids := found[nonce]
+		n := len(ids)
+		if item := op.Out["item"]; op.Outcome == history.OK && !ids[item] {
+			n++ // known to be there, or missed by a walk
+		}
 		delete(found, nonce)
 		switch {
 		case n > 1:
 			f.add([]history.Op{*op}, "%d keys exist of one call: %s", n, describe(op))
-		case op.Outcome == history.OK && n == 0:
-			f.add([]history.Op{*op}, "an acknowledged key is not there: %s", describe(op))
 		case (op.Outcome == history.Refused || op.Outcome == history.Failed) && n > 0:
 			f.add([]history.Op{*op}, "a key exists that was refused or never asked for: %s", describe(op))
 		}

@@ -58,6 +58,7 @@ func (w *aliases) Run(ctx context.Context, client int, rng *rand.Rand, t *Target
 			ops = append(ops, s.together(len(w.keys), func(i int, s *session) { w.create(s, nodes[i%len(nodes)], x.v, w.keys[i]) })...)
 		}
 		if w.names.spent(x, ops...) {
+			w.delete(s, s.here(), x.v) // names that stay would fill the quota of their key
 			w.names.replace(x, w.newName(), true)
 		}
 		s.pause(ctx, op)
@@ -75,10 +76,7 @@ func (w *aliases) step(s *session, d door, name, target string) history.Op {
 			return err
 		})
 	case 2:
-		return s.write(d, "DeleteAlias", name, nil, func(ctx context.Context, _ map[string]string) error {
-			_, err := c.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &name})
-			return err
-		})
+		return w.delete(s, d, name)
 	case 3:
 		return w.describe(s, d, name)
 	case 4:
@@ -111,6 +109,13 @@ func (w *aliases) step(s *session, d door, name, target string) history.Op {
 func (w *aliases) create(s *session, d door, name, target string) history.Op {
 	return s.write(d, "CreateAlias", name, map[string]string{"target": target}, func(ctx context.Context, _ map[string]string) error {
 		_, err := s.kms(d).CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &target})
+		return err
+	})
+}
+
+func (w *aliases) delete(s *session, d door, name string) history.Op {
+	return s.write(d, "DeleteAlias", name, nil, func(ctx context.Context, _ map[string]string) error {
+		_, err := s.kms(d).DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &name})
 		return err
 	})
 }

@@ -52,7 +52,25 @@ func (w auditLogs) Check(ctx context.Context, t *Target, ops []history.Op) []che
 			}
 		}
 	}
+	for node := range absent(t, ops) {
+		lost[node] = true
+	}
 	return append(anomalies, check.Audit(ops, records, lost)...)
+}
+
+// absent are the nodes that answered and are no members any more: their logs went with them.
+func absent(t *Target, ops []history.Op) map[string]bool {
+	gone := make(map[string]bool)
+	for i := range ops {
+		gone[ops[i].Node] = true
+	}
+	for _, r := range t.Regions {
+		for _, n := range r.doors() {
+			delete(gone, n.Name)
+		}
+	}
+	delete(gone, everyNode)
+	return gone
 }
 
 func readAudit(n Node) (records []check.Record, err error) {

@@ -62,7 +62,7 @@ func (w *storm) Run(ctx context.Context, client int, rng *rand.Rand, t *Target, 
 	for n := 0; ctx.Err() == nil; n++ {
 		name := fmt.Sprintf("%d-%d", client, n)
 		var op history.Op
-		switch weighted(rng, 10, 25, 20, 15, 30) {
+		switch weighted(rng, 4, 25, 20, 15, 30) {
 		case 0:
 			op = w.createKey(s, name)
 		case 1:
@@ -130,7 +130,8 @@ func (w *storm) add(s *session, set, name string) history.Op {
 		}
 	}
 	op := s.write(d, kind, set, map[string]string{"item": m.item}, func(ctx context.Context, _ map[string]string) error { return f(ctx) })
-	if op.Outcome == history.OK {
+	// What may be there is removed like what is, so that quotas do not fill; a grant without an answer has no id to remove it by.
+	if op.Outcome == history.OK || op.Outcome == history.Unknown && set != grantSet {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.here[set] = append(w.here[set], m)
@@ -160,6 +161,9 @@ func (w *storm) remove(s *session, set string, m member) history.Op {
 	return s.write(d, kind, set, map[string]string{"gone": m.item}, func(ctx context.Context, _ map[string]string) error { return f(ctx) })
 }
 
+// everyNode stands for the node of an operation that asked several.
+const everyNode = "all"
+
 // walk reads all pages of a set, each from any node, and records what it saw as one operation beside its calls.
 func (w *storm) walk(ctx context.Context, s *session) history.Op {
 	return w.walkSet(ctx, s, []string{keySet, aliasSet, grantSet, tagSet}[weighted(s.rng, 1, 3, 3, 3)], s.here)
@@ -168,7 +172,7 @@ func (w *storm) walk(ctx context.Context, s *session) history.Op {
 // walkSet walks a set; each page is asked of a door that from chooses.
 func (w *storm) walkSet(ctx context.Context, s *session, set string, from func() door) history.Op {
 	whole := history.Op{
-		Workload: s.workload, Client: s.client, Node: "all", Region: s.t.Regions[0].Name, Kind: "walk", Key: set,
+		Workload: s.workload, Client: s.client, Node: everyNode, Region: s.t.Regions[0].Name, Kind: "walk", Key: set,
 		In: map[string]string{"walk": "1"}, Out: make(map[string]string), Call: s.t.Clock.Now(),
 	}
 	limit := int32(3 + s.rng.Intn(20))
@@ -241,7 +245,7 @@ func (w *storm) page(s *session, d door, set string, limit int32, marker *string
 	return items, next, op
 }
 
-// Check reads every key that this workload may have made, and judges. Other workloads' keys have other descriptions.
+// Check walks all sets on every node, reads the keys that nobody was told of, and judges.
 func (w *storm) Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly {
 	if len(t.Regions) == 0 {
 		return check.Storm(ops) // a stored history
@@ -253,16 +257,16 @@ func (w *storm) Check(ctx context.Context, t *Target, ops []history.Op) []check.
 			s.insist(func() history.Op { return w.walkSet(ctx, s, set, func() door { return d }) })
 		}
 	}
-	theirs := make(map[string]bool) // keys that another workload knows to be its own
+	known := make(map[string]bool) // keys that were acknowledged, to whatever workload
 	for i := range ops {
-		if op := &ops[i]; op.Workload != w.Name() && op.Kind == "CreateKey" && op.Outcome == history.OK {
-			theirs[op.Key] = true
+		if op := &ops[i]; op.Kind == "CreateKey" && op.Outcome == history.OK {
+			known[op.Key], known[op.Out["item"]] = true, true
 		}
 	}
 	var work []func()
 	all, err := w.allKeys(ctx, s)
 	for _, id := range all {
-		if !theirs[id] {
+		if !known[id] {
 			work = append(work, func() { s.insist(func() history.Op { return w.describe(s, s.t.everywhere(0)[0], id) }) })
 		}
 	}
