@@ -14,8 +14,14 @@ import (
 // Count is how many operations had each outcome.
 type Count struct{ OK, Refused, Unknown, Failed int }
 
+// walk is the kind of an operation that stands for several calls, which are recorded themselves: it is not counted.
+const walk = "walk"
+
 // Add counts an operation.
 func (c *Count) Add(op *history.Op) {
+	if op.Kind == walk {
+		return
+	}
 	switch op.Outcome {
 	case history.OK:
 		c.OK++
@@ -49,6 +55,9 @@ type Line struct {
 func Counts(ops []history.Op) []Line {
 	by := make(map[[2]string]*Line)
 	for i := range ops {
+		if ops[i].Kind == walk {
+			continue
+		}
 		key := [2]string{ops[i].Workload, ops[i].Kind}
 		if by[key] == nil {
 			by[key] = &Line{Workload: key[0], Kind: key[1]}
@@ -112,7 +121,7 @@ func Outages(ops []history.Op, from, to int64) []Outage {
 	answers, vain := make(map[string][]int64), make(map[string][]int64)
 	for i := range ops {
 		op := &ops[i]
-		if op.Call < from || op.Call > to {
+		if op.Kind == walk || op.Call < from || op.Call > to {
 			continue
 		}
 		switch op.Outcome {

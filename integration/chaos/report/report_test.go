@@ -26,7 +26,7 @@ func run() (ops []history.Op) {
 		}
 		ops = append(ops, down)
 	}
-	return ops
+	return append(ops, history.Op{Workload: "w", Kind: "walk", Node: "all", Call: 5 * second, Return: 6 * second})
 }
 
 func TestCounts(t *testing.T) {

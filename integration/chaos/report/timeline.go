@@ -66,7 +66,7 @@ func buckets(ops []history.Op, from, to int64) (lanes map[string][]Count, names 
 	lanes = make(map[string][]Count)
 	for i := range ops {
 		op := &ops[i]
-		if op.Call < from || op.Call >= to {
+		if op.Kind == walk || op.Call < from || op.Call >= to {
 			continue
 		}
 		if lanes[op.Node] == nil {

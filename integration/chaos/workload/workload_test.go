@@ -11,13 +11,14 @@ import (
 
 	"github.com/trentkms/trent/integration/chaos/check"
 	"github.com/trentkms/trent/integration/chaos/history"
+	"github.com/trentkms/trent/integration/chaos/report"
 )
 
 // TestWholeCluster runs every workload against three nodes without faults: nothing is found, no outcome is unknown, and each did
 // enough to have found something. TRENT_WORKLOAD_SECONDS sets the length, TRENT_WORKLOAD names one, and TRENT_WORKLOAD_KILLS has so
 // many nodes killed and restarted, one after the other: then outcomes are unknown, and still nothing is found.
 func TestWholeCluster(t *testing.T) {
-	length := 6
+	length := 4
 	if s, err := strconv.Atoi(os.Getenv("TRENT_WORKLOAD_SECONDS")); err == nil {
 		length = s
 	}
@@ -46,7 +47,9 @@ func TestWholeCluster(t *testing.T) {
 	}
 	for i := range kills {
 		time.Sleep(time.Second)
+		begin := time.Now()
 		restart(i % 3)
+		t.Logf("restarted after %v", time.Since(begin).Round(time.Millisecond))
 	}
 	clients.Wait()
 	to := target.Clock.Now()
@@ -61,7 +64,7 @@ func TestWholeCluster(t *testing.T) {
 		case check.AuditName, check.DigestsName, check.RegionsName:
 			continue
 		}
-		if err := check.Floor(book.ops, w.Name(), from, to, 5); err != nil {
+		if err := check.Floor(book.ops, w.Name(), from, to, 3); err != nil {
 			t.Error(err)
 		}
 	}
@@ -76,4 +79,7 @@ func TestWholeCluster(t *testing.T) {
 		}
 	}
 	t.Logf("%v", counts)
+	for _, o := range report.Outages(book.ops, from, to) {
+		t.Logf("%s answered nobody for %v", o.Node, o.Length().Round(time.Millisecond))
+	}
 }
