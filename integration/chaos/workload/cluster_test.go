@@ -28,7 +28,7 @@ const (
 )
 
 // startCluster starts three nodes. restart kills one of them and starts it again.
-func startCluster(t *testing.T) (target *Target, restart func(node int)) {
+func startCluster(t *testing.T, timeout time.Duration) (target *Target, restart func(node int)) {
 	t.Helper()
 	binary, err := trenttest.Binary()
 	if err != nil {
@@ -39,7 +39,7 @@ func startCluster(t *testing.T) (target *Target, restart func(node int)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	target = &Target{Account: testAccount, Clock: history.NewClock(), Binary: binary, Secrets: map[string]string{"the PIN": testPIN}, Regions: []Region{{Name: testRegion}}}
+	target = &Target{Account: testAccount, Clock: history.NewClock(), Binary: binary, Timeout: timeout, Secrets: map[string]string{"the PIN": testPIN}, Regions: []Region{{Name: testRegion}}}
 	run := func(args ...string) []byte {
 		t.Helper()
 		cmd := exec.Command(binary, args...)
