@@ -57,7 +57,7 @@ type Target struct {
 	// TLS is what clients trust, nil for plain HTTP.
 	TLS *tls.Config
 	// Timeout bounds one attempt of a call; Attempts is how often the SDK tries. The zero values are 3 s and 3;
-	// both count from the first call on.
+	// set them before the first call.
 	Timeout  time.Duration
 	Attempts int
 	// Skew returns the bounds of how far the clocks of the nodes of a region were off the harness's during the last two minutes,
