@@ -19,10 +19,7 @@ type OperatorEvent struct {
 
 // proposeOperator proposes what an operator does, with its audit record.
 func (s *Service) proposeOperator(ctx context.Context, st *fsm.State, body fsm.Body, ev OperatorEvent) error {
-	for a := range st.Accounts("") {
-		ev.Account = a.ID
-		break
-	}
+	ev.Account = s.OperatorAccount(st)
 	cmd := fsm.Command{Attempt: 1, Time: ev.At.UnixMilli(), Body: body}
 	if s.cfg.RecordOperator != nil {
 		cmd.Audit = s.cfg.RecordOperator(ev)

@@ -119,7 +119,7 @@ func (s *Service) RegisterService(ctx context.Context, name string) (*Registered
 		return nil, err
 	}
 	row.Principal = fsm.ServicePrefix + name
-	if err := s.proposeSetup(ctx, &fsm.PutServiceKey{AccessKey: *row}); err != nil {
+	if err := s.proposeOperator(ctx, st, &fsm.PutServiceKey{AccessKey: *row}, s.serviceEvent("CreateService", name, id)); err != nil {
 		return nil, err
 	}
 	return &RegisteredService{name, ServicePrincipal(name), []ServiceAccessKey{{id, string(secret.Bytes()), millis(row.CreatedAt)}}}, nil
@@ -161,7 +161,7 @@ func (s *Service) DeleteService(ctx context.Context, name, accessKeyID string) e
 			continue
 		}
 		found = true
-		if err := s.proposeSetup(ctx, &fsm.DeleteAccessKey{ID: k.ID}); err != nil {
+		if err := s.proposeOperator(ctx, st, &fsm.DeleteAccessKey{ID: k.ID}, s.serviceEvent("DeleteService", name, k.ID)); err != nil {
 			return err
 		}
 	}
@@ -169,6 +169,10 @@ func (s *Service) DeleteService(ctx context.Context, name, accessKeyID string) e
 		return ErrNoService
 	}
 	return nil
+}
+
+func (s *Service) serviceEvent(event, name, accessKeyID string) OperatorEvent {
+	return OperatorEvent{Name: event, At: s.Now(), Details: []Note{{"service", name}, {"accessKeyId", accessKeyID}}}
 }
 
 // Registered tells whether a policy names a registered service, by its principal plain or with the region.

@@ -111,6 +111,7 @@ func (n *node) adminHandler() *adminMux {
 	n.handleDomainKeys(mux)
 	n.routeServices(mux)
 	n.routeAudit(mux)
+	n.routeQuotas(mux)
 	return mux
 }
 
@@ -131,7 +132,7 @@ func (n *node) admin(f func(context.Context, *http.Request) (any, error)) http.H
 }
 
 func adminStatusCode(err error) int {
-	if code := serviceStatusCode(err); code != 0 {
+	if code := max(serviceStatusCode(err), quotaStatusCode(err)); code != 0 {
 		return code
 	}
 	switch {

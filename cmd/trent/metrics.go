@@ -56,6 +56,7 @@ func registerNodeMetrics(n *node) {
 	gauge("trent_audit_free_bytes", "Free space on the audit log's volume.", func() float64 { return float64(n.audit.Status().Free) })
 	gauge("trent_audit_red", "1 if the audit log is near to refusing or refuses.", func() float64 { return bit(n.audit.Status().Level == audit.Red) })
 	gauge("trent_hsm_cached_keys", "Keys loaded in the HSM.", func() float64 { return float64(n.service.CachedKeys()) })
+	n.metrics.MustRegister(newExpiryCollector(n.cfg.Region, n.cluster.State, n.service.Now))
 	n.metrics.MustRegister(&raftCollector{status: n.cluster.Status, metrics: raftMetrics()})
 }
 

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
 )
 
@@ -86,4 +88,39 @@ func TestPprofAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
+}
+
+// TestExpiryMetric: a key with expiring material has the time that is left, and no other key has any.
+func TestExpiryMetric(t *testing.T) {
+	s := newServed(t)
+	const day = 24 * time.Hour
+	now := s.node.service.Now()
+	d := s.node.cluster.State().ActiveDomainKey().Version
+	key := func(id string, expires bool) fsm.Body {
+		m := fsm.Material{ID: []byte(id), Domain: d, Blob: []byte("blob"), State: fsm.MaterialCurrent, AddedAt: now.UnixMilli()}
+		if expires {
+			m.Expires, m.ExpiresAt = true, now.Add(day).UnixMilli()
+		}
+		return &fsm.CreateKey{Key: fsm.Key{
+			Account: s.file.Account, ID: id, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "EXTERNAL", Manager: "CUSTOMER",
+			CreatedAt: now.UnixMilli(), Enabled: true, Policy: "{}", Materials: []fsm.Material{m},
+		}}
+	}
+	for _, body := range []fsm.Body{key("expires", true), key("stays", false)} {
+		if res, err := s.node.cluster.Propose(t.Context(), fsm.Command{Attempt: 1, Body: body}); err != nil || res.Code != fsm.OK {
+			t.Fatal(res, err)
+		}
+	}
+	found := 0
+	for name, value := range values(t, s.node.metrics) {
+		if rest, ok := strings.CutPrefix(name, "trent_kms_seconds_until_key_material_expiration "); ok {
+			found++
+			if rest != "111122223333 expires us-east-1" || value > day.Seconds() || value < day.Seconds()-300 {
+				t.Errorf("%s is %v", name, value)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d keys have the metric", found)
+	}
 }

@@ -245,6 +245,7 @@ func (n *node) work() {
 	if n.wire != nil {
 		go n.hsm.run(n.life)
 	}
+	n.sendEvents()
 	n.upcoming()
 }
 

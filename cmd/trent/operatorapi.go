@@ -22,6 +22,7 @@ var adminActions = map[string]string{
 	"GET /v1/services": "ListServices", "POST /v1/services": "CreateService", "DELETE /v1/services/{name}": "DeleteService",
 	"POST /v1/domain-key/rotation": "RotateDomainKey", "GET /v1/domain-key/rotation": "GetDomainKeyRotation",
 	"GET /v1/recovery-keys": "ListRecoveryKeys", "POST /v1/recovery-keys": "RegisterRecoveryKey", "DELETE /v1/recovery-keys/{name}": "RemoveRecoveryKey",
+	"GET /v1/quotas": "ListQuotas", "PUT /v1/quotas": "SetQuota",
 	"GET /v1/audit": "LookupEvents", "GET /v1/audit/tail": "TailEvents",
 }
 

@@ -34,7 +34,9 @@ type File struct {
 	Limits    *Limits    `hcl:"limits,block"`
 	// QuotaProfiles are the request quotas that Limits can name besides aws and none.
 	QuotaProfiles []QuotaProfile `hcl:"quota_profile,block"`
-	Cluster       *Cluster       `hcl:"cluster,block"`
+	// Events are the targets of event notifications.
+	Events  []Events `hcl:"events,block"`
+	Cluster *Cluster `hcl:"cluster,block"`
 	// AdminSocket is the Unix socket of trent operator, admin.sock in the data directory if empty.
 	AdminSocket string `hcl:"admin_socket,optional"`
 	Log         *Log   `hcl:"log,block"`
@@ -195,6 +197,9 @@ func (f *File) Complete(base string) error {
 		return fmt.Errorf("limits: request_timeout: %w", err)
 	}
 	if err := f.completeQuotas(); err != nil {
+		return err
+	}
+	if err := f.completeEvents(base); err != nil {
 		return err
 	}
 	if f.Cluster != nil {
