@@ -74,7 +74,7 @@ func rotateCommand() *cobra.Command {
 				}
 			}
 			if in.DestroyOld && !in.DryRun && !yes {
-				return heldError{errors.New(deadBackups + "\nRun it again with --yes if that is meant, or with --dry-run to see what would be done")}
+				return heldError{fmt.Errorf("%s\nRun it again with --yes if that is meant, or with --dry-run to see what would be done", deadBackups)}
 			}
 			return f.rotate(cmd, in, noWait)
 		},
