@@ -26,7 +26,7 @@ const joinKeyFile = "cluster-join.key"
 
 func joinCommand() *cobra.Command {
 	var path, token, tokenFile, via string
-	var mixed bool
+	var mixed, ifNew bool
 	cmd := &cobra.Command{
 		Use:   "join",
 		Short: "Make this node a node of an existing region",
@@ -38,6 +38,11 @@ func joinCommand() *cobra.Command {
 			cfg, err := config.Load(path)
 			if err != nil {
 				return usageError{err}
+			}
+			if ifNew {
+				if exists, err := cluster.HasNode(filepath.Join(cfg.DataDir, "raft")); err != nil || exists {
+					return err
+				}
 			}
 			t, err := readToken(token, tokenFile, cmd.InOrStdin())
 			if err != nil {
@@ -58,6 +63,7 @@ func joinCommand() *cobra.Command {
 	f.StringVar(&token, "token", "", "the join token; others can see it in the list of processes, so prefer --token-file")
 	f.StringVar(&tokenFile, "token-file", "", "file with the join token, - for standard input")
 	f.StringVar(&via, "via", "", "cluster address of a node of the region, host:port")
+	f.BoolVar(&ifNew, "if-new", false, "do nothing if the data directory holds a node")
 	f.BoolVar(&mixed, "allow-mixed-hsm", false, "join although the HSM is of another kind than those of the region (a migration)")
 	_ = cmd.MarkFlagRequired("via") // fails for unknown flags only
 	return cmd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,8 +37,9 @@ type initResult struct {
 
 func initCommand() *cobra.Command {
 	var (
-		path string
-		form format
+		path, credentials string
+		form              format
+		ifNew             bool
 	)
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -50,12 +52,32 @@ func initCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
+			if ifNew {
+				if exists, err := cluster.HasNode(filepath.Join(cfg.DataDir, "raft")); err != nil || exists {
+					return err
+				}
+			}
+			if credentials != "" {
+				return initInto(cmd.Context(), cfg, credentials)
+			}
 			return runInit(cmd.Context(), cfg, cmd.OutOrStdout(), form)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "trent.hcl", "configuration file")
+	cmd.Flags().BoolVar(&ifNew, "if-new", false, "do nothing if the data directory holds a node")
+	cmd.Flags().StringVar(&credentials, "credentials-file", "", "write the result to this file as JSON, readable by its owner only, instead of printing it")
 	formatFlag(cmd, &form)
 	return cmd
+}
+
+// initInto makes the region and leaves what init prints in a file, so that where standard output is kept no secret is in it.
+func initInto(ctx context.Context, cfg *config.File, file string) error {
+	var out bytes.Buffer
+	defer func() { clear(out.Bytes()) }()
+	if err := runInit(ctx, cfg, &out, formatJSON); err != nil {
+		return err
+	}
+	return writeDurably(file, out.Bytes())
 }
 
 func runInit(ctx context.Context, cfg *config.File, out io.Writer, form format) error {

@@ -109,6 +109,7 @@ type Limits struct {
 type Cluster struct {
 	Address         string `hcl:"address"`
 	Advertise       string `hcl:"advertise,optional"`
+	AdvertiseEnv    string `hcl:"advertise_env,optional"` // environment variable that holds advertise
 	ElectionTimeout string `hcl:"election_timeout,optional"`
 	DrainDelay      string `hcl:"drain_delay,optional"`
 
@@ -310,6 +311,14 @@ func (a *Audit) complete(base, dataDir string) error {
 }
 
 func (c *Cluster) complete() error {
+	if c.AdvertiseEnv != "" {
+		if c.Advertise != "" {
+			return errors.New("give at most one of advertise and advertise_env")
+		}
+		if c.Advertise = os.Getenv(c.AdvertiseEnv); c.Advertise == "" {
+			return fmt.Errorf("advertise_env: the environment variable %s is not set", c.AdvertiseEnv)
+		}
+	}
 	host, _, err := net.SplitHostPort(c.Address)
 	if err != nil {
 		return fmt.Errorf("address %q is not host:port", c.Address)
