@@ -85,22 +85,30 @@ func (c *ceiling) setKeys(now time.Time) error {
 	return err
 }
 
-// ceilingCertificate makes a P-256 key and its certificate, as trent dev has them, and writes the certificate for clients.
+// ceilingCertificate makes the ceiling's certificate and writes it for clients.
 func ceilingCertificate() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, text, err := newCertificate()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	return cert, os.WriteFile(ceilingCA, text, 0o600)
+}
+
+// newCertificate makes a P-256 key and its certificate for the loopback address, as trent dev has them, and its PEM form.
+func newCertificate() (cert tls.Certificate, text []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ceiling"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return tls.Certificate{}, err
+		return tls.Certificate{}, nil, err
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, os.WriteFile(ceilingCA, text, 0o600)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
 }
 
 // ServeHTTP answers one call.

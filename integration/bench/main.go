@@ -31,6 +31,8 @@ type options struct {
 	parts    string
 	quick    bool
 	conns    string
+	manyKeys int
+	runs     int
 	ops      string
 	keys     int
 	pairs    int
@@ -52,6 +54,9 @@ var parts = []part{
 	{"create", "CreateKey with its commits and disk writes", (*bench).create},
 	{"specs", "every cryptographic operation and key spec beside the bare primitive", (*bench).specs},
 	{"memory", "memory and restart with many keys", (*bench).memory},
+	{"region", "one node beside three: Encrypt, CreateKey, and how soon a write is seen elsewhere", (*bench).region},
+	{"failover", "the leader of three killed and hung: how long until writes and how long without crypto", (*bench).failover},
+	{"million", "a million keys in one node's log and state: memory, snapshot, restart, and writes meanwhile", (*bench).million},
 }
 
 func main() {
@@ -103,6 +108,8 @@ func parseFlags(args []string) (*options, error) {
 	f.StringVar(&o.conns, "conns", "", "numbers of connections, joined by commas (1,8,32,64; CreateKey: 1,8,64)")
 	f.StringVar(&o.ops, "ops", "", "measure only operations whose names contain this")
 	f.IntVar(&o.keys, "keys", 100_000, "keys of the part memory; 100,000 is an account's quota")
+	f.IntVar(&o.manyKeys, "million", 1_000_000, "keys of the part million")
+	f.IntVar(&o.runs, "runs", 10, "runs of each fault of the part failover")
 	f.IntVar(&o.pairs, "pairs", 0, "pairs of the encryption context")
 	f.StringVar(&o.trent, "trent", "", "trent program to measure (built from this tree if not given)")
 	f.StringVar(&o.markdown, "markdown", "", "file to write the tables to as Markdown")
@@ -116,9 +123,10 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if o.quick {
 		o.duration, o.rounds, o.keys = min(o.duration, 6*time.Second), min(o.rounds, 3), min(o.keys, 20_000)
+		o.manyKeys, o.runs = min(o.manyKeys, 50_000), min(o.runs, 2)
 	}
-	if o.rounds < 1 || o.duration < time.Second || o.keys < 1 {
-		return nil, errors.New("-rounds and -keys must be at least 1, -duration at least 1s")
+	if o.rounds < 1 || o.duration < time.Second || o.keys < 1 || o.manyKeys < 1 || o.runs < 1 {
+		return nil, errors.New("-rounds, -runs, -keys and -million must be at least 1, -duration at least 1s")
 	}
 	for _, name := range strings.Split(o.parts, ",") {
 		if name != "all" && !slices.Contains(names, name) {
