@@ -21,7 +21,7 @@ func (b *bench) failover(ctx context.Context) error {
 	}
 	defer g.close()
 	t := &table{
-		title: "The leader of three nodes goes; default timeouts",
+		title: fmt.Sprintf("The leader of three nodes goes; election_timeout %v", b.election),
 		head:  []string{"fault", "first write, ms", "longest gap in crypto on a survivor, ms"},
 	}
 	t.note("%d runs each; median (range). Nothing is written for half a second before the fault; a survivor is then asked to write again and again. "+

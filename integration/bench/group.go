@@ -125,11 +125,12 @@ listener "ops" {
 cluster {
   address     = %[5]q
   drain_delay = "0s"
+  election_timeout = %[6]q
 }
 log {
   level = "error"
 }
-`, regionName, m.address, g.certFile, m.ops, m.internal)
+`, regionName, m.address, g.certFile, m.ops, m.internal, g.b.election)
 	return m, errors.Join(os.WriteFile(m.config, []byte(text), 0o600), os.WriteFile(filepath.Join(m.dir, "pin"), []byte("bench bench bench\n"), 0o600))
 }
 

@@ -33,6 +33,7 @@ type options struct {
 	conns    string
 	manyKeys int
 	runs     int
+	election time.Duration
 	ops      string
 	keys     int
 	pairs    int
@@ -109,6 +110,7 @@ func parseFlags(args []string) (*options, error) {
 	f.StringVar(&o.ops, "ops", "", "measure only operations whose names contain this")
 	f.IntVar(&o.keys, "keys", 100_000, "keys of the part memory; 100,000 is an account's quota")
 	f.IntVar(&o.manyKeys, "million", 1_000_000, "keys of the part million")
+	f.DurationVar(&o.election, "election", time.Second, "election_timeout of the nodes of the parts region and failover")
 	f.IntVar(&o.runs, "runs", 10, "runs of each fault of the part failover")
 	f.IntVar(&o.pairs, "pairs", 0, "pairs of the encryption context")
 	f.StringVar(&o.trent, "trent", "", "trent program to measure (built from this tree if not given)")
