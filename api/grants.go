@@ -5,10 +5,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
-	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
 )
 
@@ -24,7 +24,7 @@ func (a *authorizer) verdict(t *region.Target, req *policy.Request) policy.Decis
 func (a *authorizer) addGrants(req *policy.Request, st *fsm.State, t *region.Target) {
 	op := region.GrantOp(t.Permission)
 	if op == fsm.GrantCreateGrant && t.Grant != nil {
-		req.NewGrant = compileGrant(t.Grant, t.ARN)
+		req.NewGrant = facts.Grant(t.Grant, t.ARN)
 	}
 	if op == 0 || op == fsm.GrantRetireGrant || t.Key.GrantCount == 0 {
 		return
@@ -33,7 +33,7 @@ func (a *authorizer) addGrants(req *policy.Request, st *fsm.State, t *region.Tar
 	if op == fsm.GrantDescribeKey {
 		context = nil // no constraint tests it (spec 04 GR-12)
 	}
-	req.Grants = a.grantsTo(st, t, granteeKeys(a.service.Partition(), req.Principal), op, context)
+	req.Grants = a.grantsTo(st, t, facts.Grantees(a.service.Partition(), req.Principal), op, context)
 }
 
 // grantsTo yields the grants that could cover the call, however many others there are on the key.
@@ -50,74 +50,6 @@ func (a *authorizer) grantsTo(st *fsm.State, t *region.Target, grantees []string
 	}
 }
 
-// granteeKeys are the grantees of grants that can be meant for a caller, as the state looks them up: the caller itself, its user or
-// role, its account.
-func granteeKeys(partition string, p *policy.Principal) []string {
-	keys := make([]string, 0, 3)
-	identity := p.IdentityID
-	if identity == "" {
-		identity = p.IdentityARN
-	}
-	root := ""
-	if p.Account != "" {
-		root = arn.Root(partition, p.Account)
-	}
-	for _, key := range [...]string{p.ARN, identity, root} {
-		if key != "" && (len(keys) == 0 || key != keys[0]) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-// compileGrant makes of a stored grant what the policy engine reads, nil if it cannot be read: grants only allow, so that one
-// that is left out is the safe reading.
-func compileGrant(g *fsm.Grant, keyARN string) *policy.Grant {
-	c := &policy.Grant{ID: g.ID, KeyARN: keyARN, IssuingAccount: g.IssuingAccount}
-	var err error
-	if c.Operations, err = policy.ParseGrantOperations(region.GrantOpNames[string](g.Operations)); err != nil {
-		return nil
-	}
-	if c.Grantee, err = compilePrincipal(&g.Grantee); err != nil {
-		return nil
-	}
-	if g.Retiring != nil {
-		if c.Retiring, err = compilePrincipal(g.Retiring); err != nil {
-			return nil
-		}
-	}
-	if g.Constraint == nil {
-		return c
-	}
-	c.Constraint.Pairs = constraintPairs(g.Constraint.Pairs)
-	switch g.Constraint.Type {
-	case fsm.ConstraintSubset:
-		c.Constraint.Type = policy.EncryptionContextSubset
-	case fsm.ConstraintEquals:
-		c.Constraint.Type = policy.EncryptionContextEquals
-	default:
-		return nil
-	}
-	return c
-}
-
-func compilePrincipal(p *fsm.GrantPrincipal) (policy.GrantPrincipal, error) {
-	id := p.UniqueID
-	if id == "" {
-		id = p.RoleID
-	}
-	return policy.NewGrantPrincipal(p.ARN, id)
-}
-
-// constraintPairs are the pairs of a constraint as the engine reads them.
-type constraintPairs []fsm.Pair
-
-// Len implements policy.Pairs.
-func (p constraintPairs) Len() int { return len(p) }
-
-// Pair implements policy.Pairs.
-func (p constraintPairs) Pair(i int) (string, string) { return p[i].Key, p[i].Value }
-
 // grantCache compiles each grant once: a row of the state never changes. It is bounded as policyCache is.
 type grantCache struct {
 	m     sync.Map // *fsm.Grant -> *policy.Grant
@@ -130,7 +62,7 @@ func (c *grantCache) get(g *fsm.Grant, keyARN string) *policy.Grant {
 	if v, ok := c.m.Load(g); ok {
 		return v.(*policy.Grant)
 	}
-	compiled := compileGrant(g, keyARN)
+	compiled := facts.Grant(g, keyARN)
 	if compiled == nil {
 		return nil
 	}

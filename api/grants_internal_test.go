@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
@@ -68,7 +69,7 @@ func TestGranteeKeys(t *testing.T) {
 		{policy.Principal{Kind: policy.FederatedUser, ARN: "f", Account: "111122223333"}, []string{"f", root}},
 		{policy.Principal{Kind: policy.Service, ARN: "s3.amazonaws.com"}, []string{"s3.amazonaws.com"}},
 	} {
-		if got := granteeKeys("aws", &c.p); !slices.Equal(got, c.want) {
+		if got := facts.Grantees("aws", &c.p); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.p.ARN, got, c.want)
 		}
 	}
@@ -107,7 +108,7 @@ func TestStoredGrantDecides(t *testing.T) {
 		if d.Allowed() != c.want {
 			t.Errorf("%s: %+v", name, d)
 		}
-		found := slices.Contains(granteeKeys("aws", c.caller), g.Grantee.Key())
+		found := slices.Contains(facts.Grantees("aws", c.caller), g.Grantee.Key())
 		if c.want && !found {
 			t.Errorf("%s: the grant is not looked up", name)
 		}
@@ -117,7 +118,7 @@ func TestStoredGrantDecides(t *testing.T) {
 		"retiring":   {Grantee: fsm.GrantPrincipal{ARN: "arn:aws:iam::444455556666:root"}, Retiring: &fsm.GrantPrincipal{ARN: "nobody"}},
 		"constraint": {Grantee: fsm.GrantPrincipal{ARN: "arn:aws:iam::444455556666:root"}, Constraint: &fsm.GrantConstraint{Type: 9}},
 	} {
-		if compileGrant(g, key) != nil {
+		if facts.Grant(g, key) != nil {
 			t.Errorf("a grant with a strange %s is read", name)
 		}
 	}

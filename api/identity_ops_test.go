@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
@@ -298,6 +300,31 @@ func TestSimulate(t *testing.T) {
 	in.ContextEntries = []iamtypes.ContextEntry{{ContextKeyName: aws.String("kms:EncryptionContext:a"), ContextKeyValues: []string{"b"}, ContextKeyType: "string"}}
 	if r := must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults; r[0].EvalDecision != "allowed" || *r[0].MatchedStatements[0].SourcePolicyId != "user/u/p" {
 		t.Errorf("%+v", r)
+	}
+	// What the state knows of the key counts: its grants, properties, tags and aliases.
+	grant := l.grant(key, func(in *kms.CreateGrantInput) {
+		in.GranteePrincipal = aws.String(userARN("u"))
+		in.Constraints = &kmstypes.GrantConstraints{EncryptionContextEquals: map[string]string{"a": "b"}}
+	}, kmstypes.GrantOperationDecrypt)
+	r = must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults
+	if last := r[1].MatchedStatements; r[1].EvalDecision != "allowed" || *last[len(last)-1].SourcePolicyId != "grant "+*grant.GrantId {
+		t.Errorf("by a grant: %+v", r[1])
+	}
+	in.ContextEntries = nil
+	if r := must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults; r[1].EvalDecision != "implicitDeny" {
+		t.Errorf("by a grant for another context: %+v", r[1])
+	}
+	must(l.as(owner).CreateAlias(ctx, &kms.CreateAliasInput{AliasName: aws.String("alias/app"), TargetKeyId: key}))(t)
+	must(l.as(owner).TagResource(ctx, &kms.TagResourceInput{KeyId: key, Tags: []kmstypes.Tag{{TagKey: aws.String("team"), TagValue: aws.String("red")}}}))(t)
+	for condition, want := range map[string]string{
+		`{"StringEquals":{"kms:KeySpec":"SYMMETRIC_DEFAULT","aws:ResourceTag/team":"red"},"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/app"}}`: "allowed",
+		`{"StringEquals":{"kms:KeySpec":"RSA_2048"}}`: "implicitDeny", `{"StringEquals":{"aws:ResourceTag/team":"blue"}}`: "implicitDeny",
+		`{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/other"}}`: "implicitDeny",
+	} {
+		l.putUserPolicy(owner, "u", statement("Allow", "kms:Decrypt", "*", `"Condition":`+condition))
+		if r := must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults; string(r[1].EvalDecision) != want {
+			t.Errorf("%s: %s", condition, r[1].EvalDecision)
+		}
 	}
 	custom := must(c.SimulateCustomPolicy(ctx, &iam.SimulateCustomPolicyInput{PolicyInputList: []string{allKMS}, ActionNames: []string{"kms:CreateKey"}}))(t).EvaluationResults
 	if custom[0].EvalDecision != "allowed" {

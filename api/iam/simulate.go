@@ -2,9 +2,12 @@ package iam
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
@@ -202,12 +205,15 @@ func simulate(s service, c *region.Call, who *subject, in *simulation) (*Simulat
 	if len(resources) == 0 {
 		resources = []string{"*"}
 	}
-	values := who.context(c, in.context)
+	assumed := who.context(c, in.context)
 	out := &SimulateOutput{EvaluationResults: []EvaluationResult{}}
 	for _, action := range in.actions {
 		for _, resource := range resources {
 			req := who.request(s, c, action, resource, in.owner, given)
-			req.Context = values
+			req.Context = policy.NewMapContext(assumed)
+			if key := keyOf(c, resource); key != nil {
+				who.onKey(s, c, req, key, assumed)
+			}
 			out.EvaluationResults = append(out.EvaluationResults, who.result(req, resource))
 		}
 	}
@@ -215,7 +221,7 @@ func simulate(s service, c *region.Call, who *subject, in *simulation) (*Simulat
 }
 
 // context are the condition keys of a simulation: those of the principal, the time, and what the request assumes.
-func (w *subject) context(c *region.Call, entries []ContextEntry) policy.Context {
+func (w *subject) context(c *region.Call, entries []ContextEntry) map[string][]string {
 	m := map[string][]string{
 		"aws:PrincipalArn": {w.principal.IdentityARN}, "aws:PrincipalAccount": {w.principal.Account},
 		"kms:CallerAccount": {w.principal.Account}, "aws:CurrentTime": {c.Now.UTC().Format("2006-01-02T15:04:05Z")},
@@ -237,7 +243,73 @@ func (w *subject) context(c *region.Call, entries []ContextEntry) policy.Context
 		}
 		m[e.ContextKeyName] = e.ContextKeyValues
 	}
-	return policy.NewMapContext(m)
+	return m
+}
+
+// keyOf is the KMS key that a resource names, nil if it is no key of the caller's account.
+func keyOf(c *region.Call, resource string) *fsm.Key {
+	a, ok := arn.Parse(resource)
+	id, isKey := strings.CutPrefix(a.Resource, "key/")
+	if !ok || !isKey || a.Service != "kms" || a.Account != c.Caller.Account {
+		return nil
+	}
+	return c.State.Key(a.Account, id)
+}
+
+// onKey adds what the state knows of a key: its properties, tags and aliases as conditions see them, and the grants for the
+// principal. What the simulation assumes goes before.
+func (w *subject) onKey(s service, c *region.Call, req *policy.Request, key *fsm.Key, assumed map[string][]string) {
+	m := map[string][]string{
+		"kms:KeySpec": {key.Spec}, "kms:KeyUsage": {key.Usage}, "kms:KeyOrigin": {key.Origin}, "kms:MultiRegion": {strconv.FormatBool(key.MultiRegion)},
+		"aws:ResourceAccount": {key.Account},
+	}
+	for _, t := range key.Tags {
+		m["aws:ResourceTag/"+t.Key] = []string{t.Value}
+	}
+	for a := range c.State.AliasesOf(key.Account, key.ID, "") {
+		m["kms:ResourceAliases"] = append(m["kms:ResourceAliases"], a.Name)
+	}
+	for given := range assumed {
+		for name := range m {
+			if strings.EqualFold(name, given) {
+				delete(m, name)
+			}
+		}
+	}
+	maps.Copy(m, assumed)
+	req.Context = policy.NewMapContext(m)
+	pairs := make(map[string]string)
+	for name, values := range assumed {
+		if pair, ok := cutFold(name, "kms:EncryptionContext:"); ok && len(values) == 1 {
+			pairs[pair] = values[0]
+		}
+	}
+	req.EncryptionContext = policy.MapPairs(pairs)
+	op := region.GrantOp(strings.TrimPrefix(req.Action, "kms:"))
+	if op == 0 || op == fsm.GrantRetireGrant || key.GrantCount == 0 {
+		return
+	}
+	var context fsm.Pairs = req.EncryptionContext
+	if op == fsm.GrantDescribeKey || len(pairs) == 0 {
+		context = nil
+	}
+	req.Grants = func(yield func(*policy.Grant) bool) {
+		for _, grantee := range facts.Grantees(s.Partition(), req.Principal) {
+			for g := range c.State.GrantsTo(fsm.KeyRef{Account: key.Account, ID: key.ID}, grantee, op, context) {
+				if compiled := facts.Grant(g, s.KeyARN(key)); compiled != nil && !yield(compiled) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// cutFold is strings.CutPrefix without regard to the case of the prefix.
+func cutFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // request is the question as the engine takes it. The policy of a key that exists is asked, if the simulation brings none.
@@ -306,6 +378,11 @@ func (w *subject) result(req *policy.Request, resource string) EvaluationResult 
 			source = w.names[st.Policy]
 		}
 		r.MatchedStatements = append(r.MatchedStatements, MatchedStatement{source, "IAM Policy", st.Effect.String(), st.Sid})
+	}
+	for _, g := range x.Grants {
+		if g.Allows {
+			r.MatchedStatements = append(r.MatchedStatements, MatchedStatement{"grant " + g.GrantID, "Grant", policy.Allow.String(), ""})
+		}
 	}
 	if w.boundary != nil {
 		r.Boundary = &BoundaryDetail{bounded}
