@@ -23,9 +23,16 @@ type bearers struct {
 	service *region.Service
 	log     *slog.Logger
 	source  *oidc.Source
-	// offline are the parsed key sets of the providers that have one, by its text; a handful.
-	offline sync.Map // string -> *oidc.KeySet
+	// warned limits the log's lines about issuers that cannot be asked: whoever can reach the node can cause them.
+	warned lineLimit
+
+	mu sync.Mutex
+	// offline are the parsed key sets of the providers that have one, by its text; at most maxOffline.
+	offline map[string]*oidc.KeySet
 }
+
+// maxOffline bounds the parsed key sets that are kept: when they are more, they are parsed anew.
+const maxOffline = 128
 
 // bearer verifies the token of a request that has no signature and returns the caller that it makes.
 func (b *bearers) bearer(ctx context.Context, st *fsm.State, in region.Bearer, now time.Time) (*region.Caller, error) {
@@ -55,22 +62,34 @@ func (b *bearers) verify(ctx context.Context, p *fsm.OIDCProvider, t *oidc.Token
 	if p.Keys == "" {
 		return b.source.Verify(ctx, oidc.Issuer{URL: "https://" + p.URL, Thumbprints: p.Thumbprints}, t)
 	}
-	v, ok := b.offline.Load(p.Keys)
-	if !ok {
-		set, err := oidc.ParseKeySet([]byte(p.Keys))
-		if err != nil {
-			return err
-		}
-		b.offline.Clear() // old ones; those in use come back
-		b.offline.Store(p.Keys, set)
-		v = set
+	set, err := b.keySet(p.Keys)
+	if err != nil {
+		return err
 	}
-	return v.(*oidc.KeySet).Verify(t)
+	return set.Verify(t)
+}
+
+// keySet parses a key set once.
+func (b *bearers) keySet(text string) (*oidc.KeySet, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if set := b.offline[text]; set != nil {
+		return set, nil
+	}
+	set, err := oidc.ParseKeySet([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	if b.offline == nil || len(b.offline) >= maxOffline {
+		b.offline = make(map[string]*oidc.KeySet)
+	}
+	b.offline[text] = set
+	return set, nil
 }
 
 // refuse says in the words of STS why a token is refused, and tells the operator.
 func (b *bearers) refuse(p *fsm.OIDCProvider, err error) error {
-	level, name := slog.LevelDebug, ""
+	name := ""
 	if p != nil {
 		name = p.URL
 	}
@@ -83,7 +102,9 @@ func (b *bearers) refuse(p *fsm.OIDCProvider, err error) error {
 	case errors.Is(err, oidc.ErrAudience):
 		said = iamfault.InvalidIdentityToken("Incorrect token audience")
 	case errors.Is(err, oidc.ErrFetch):
-		level = slog.LevelWarn
+		if more, ok := b.warned.next(time.Now()); ok {
+			b.log.Warn("the keys of an identity provider cannot be fetched", "provider", name, "error", err, "notShown", more)
+		}
 		said = iamfault.IDPCommunicationError("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
 	case errors.Is(err, oidc.ErrNoKey):
 		said = iamfault.InvalidIdentityToken("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
@@ -92,7 +113,7 @@ func (b *bearers) refuse(p *fsm.OIDCProvider, err error) error {
 	case errors.Is(err, oidc.ErrKeySet):
 		return fault.Internal(err) // it was parsed when it was put
 	}
-	b.log.Log(context.Background(), level, "web identity token refused", "provider", name, "reason", err)
+	b.log.Debug("web identity token refused", "provider", name, "reason", err)
 	return said
 }
 

@@ -3,9 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto/fips140"
-	"crypto/sha1"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -258,8 +256,7 @@ func large(path string) func(*issuer, http.ResponseWriter, *http.Request) bool {
 func TestTrust(t *testing.T) {
 	k := newSigner(t, "ES256", "k")
 	i := newIssuer(t, setOf(k.jwk("")))
-	sum := sha1.Sum(i.Certificate().Raw)
-	right := hex.EncodeToString(sum[:])
+	right := thumbprint(i.Certificate())
 	for what, c := range map[string]struct {
 		thumbprints []string
 		url         string
