@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 PACKAGES := ./...
 
-.PHONY: help build run cluster test check fmt vet staticcheck unit race integration fuzz bench tools clean
+.PHONY: help build run cluster test check fmt vet staticcheck unit race integration fuzz restore-drill bench tools clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,6 +52,9 @@ staticcheck:
 
 fuzz: ## run every fuzz target for DURATION
 	@.ci/fuzz $(DURATION)
+
+restore-drill: ## lose a region and bring it back from a snapshot; TRENT_DRILL_KEYS sets the number of keys
+	TRENT_DRILL_KEYS=$${TRENT_DRILL_KEYS:-200} $(GO) test -count=1 -timeout 60m -run '^TestRestoreDrill$$' -v ./integration/cluster
 
 bench: build ## run the benchmarks; DURATION bounds each measurement
 	$(GO) run ./integration/bench -duration $(DURATION)

@@ -90,7 +90,7 @@ func debugBundleCommand() *cobra.Command {
 			if err := f.call(cmd.Context(), http.MethodGet, "/v1/debug", nil, &parts); err != nil {
 				return err
 			}
-			if f.socket == "" {
+			if f.socket == "" && f.remote() == "" {
 				text, err := os.ReadFile(f.config)
 				if err != nil {
 					return err

@@ -20,18 +20,15 @@ var adminActions = map[string]string{
 	"GET /v1/status": "GetStatus", "GET /v1/members": "ListMembers", "DELETE /v1/members/{id}": "RemoveMember",
 	"POST /v1/join-tokens": "CreateJoinToken", "POST /v1/step-down": "StepDown", "POST /v1/snapshot": "SaveSnapshot",
 	"GET /v1/services": "ListServices", "POST /v1/services": "CreateService", "DELETE /v1/services/{name}": "DeleteService",
-	"POST /v1/domain-key/rotation": "RotateDomainKey", "GET /v1/domain-key/rotation": "GetDomainKeyRotation",
-	"GET /v1/recovery-keys": "ListRecoveryKeys", "POST /v1/recovery-keys": "RegisterRecoveryKey", "DELETE /v1/recovery-keys/{name}": "RemoveRecoveryKey",
 	"GET /v1/quotas": "ListQuotas", "PUT /v1/quotas": "SetQuota",
 	"GET /v1/audit": "LookupEvents", "GET /v1/audit/tail": "TailEvents",
+	"POST /v1/domain-key/rotation": "RotateDomainKey", "GET /v1/domain-key/rotation": "GetDomainKeyRotation",
+	"GET /v1/recovery-keys": "ListRecoveryKeys", "POST /v1/recovery-keys": "RegisterRecoveryKey", "DELETE /v1/recovery-keys/{name}": "RemoveRecoveryKey",
+	"GET /v1/debug": "GetDebugBundle",
 }
 
-// socketOnly are the requests that no policy can allow over the network: the admin socket of the node's machine alone serves them.
-var socketOnly = map[string]bool{
-	"POST /v1/snapshot/key":     true, // the key that opens a snapshot
-	"POST /v1/root-credentials": true,
-	"GET /v1/debug":             true,
-}
+// socketOnly are the requests that no credentials allow: what recovers from their loss, and what opens a snapshot.
+var socketOnly = map[string]bool{"POST /v1/root-credentials": true, "POST /v1/snapshot/key": true}
 
 // adminMux routes the admin API and remembers its patterns.
 type adminMux struct {

@@ -54,12 +54,17 @@ func snapshotSaveCommand() *cobra.Command {
 			if err := f.saveSnapshot(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			r, err := (&snapshotSource{adminFlags: f}).report(cmd, args[0])
+			// Another machine's node does not tell the file key.
+			r, err := (&snapshotSource{adminFlags: f, digestOnly: f.remote() != ""}).report(cmd, args[0])
 			if err != nil {
 				return errors.Join(fmt.Errorf("the file was written and does not verify: %w", err), os.Remove(args[0]))
 			}
 			return f.print(cmd.OutOrStdout(), r, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "saved and verified: index %d, %d keys, domain key version %d\n", r.Index, r.Keys, r.SealedUnder)
+				what := fmt.Sprintf("%d keys", r.Keys)
+				if !r.Decrypted {
+					what = "digest only"
+				}
+				_, err := fmt.Fprintf(w, "saved and verified: index %d, %s, domain key version %d\n", r.Index, what, r.SealedUnder)
 				return err
 			})
 		},
@@ -198,6 +203,9 @@ func (s *snapshotSource) openKey(ctx context.Context, f *backup.File, key *recov
 	in, err := sealedKeyOf(f)
 	if err != nil {
 		return nil, err
+	}
+	if s.remote() != "" {
+		return nil, usageError{errors.New("a snapshot is decrypted on a node's own machine or with --recovery-key; --digest-only works everywhere")}
 	}
 	var out []byte
 	err = s.call(ctx, http.MethodPost, "/v1/snapshot/key", in, &out)
