@@ -201,6 +201,11 @@ func TestReincarnate(t *testing.T) {
 	if err != nil || again.Index() != 2<<32 {
 		t.Errorf("%v", err)
 	}
+	// The same old state a second time: what the first cluster wrote into audit logs is not taken for the second one's.
+	again, err = Reincarnate(l.state(), Reincarnation{ClusterID: "cluster-4", Server: server, Above: 5<<32 + 7})
+	if err != nil || again.Index() != 6<<32 {
+		t.Errorf("%v", err)
+	}
 	// It is a state like others: it goes through a snapshot, and a log goes on from it.
 	rest := newLab(t)
 	if err := rest.fsm.Restore(reader(snapshotOf(t, s))); err != nil {

@@ -17,6 +17,8 @@ type Reincarnation struct {
 	// Keys were deleted since the state was saved, and Materials of other keys: they are left out.
 	Keys      []KeyRef
 	Materials []MaterialRef
+	// Above is the highest index that is known from elsewhere, such as that of the last audit record on the node.
+	Above uint64
 }
 
 // MaterialRef names one material of a key.
@@ -45,7 +47,7 @@ func Reincarnate(s *State, r Reincarnation) (*State, error) {
 		return nil, err
 	}
 	d := newDraft(l.db, l.interner, l.state)
-	d.index = (s.index>>incarnationBits + 1) << incarnationBits
+	d.index = (max(s.index, r.Above)>>incarnationBits + 1) << incarnationBits
 	old := d.cfg
 	d.cfgIndex, d.cfg = d.index, raft.Configuration{Servers: []raft.Server{r.Server}}
 	region := *s.region

@@ -144,7 +144,9 @@ func takeDomain(ctx context.Context, module hsm.Module, d *backup.DomainKey, key
 	digest := sha256.Sum256(to.SPKI)
 	for _, w := range d.Wrapped {
 		if subtle.ConstantTimeCompare(w.Public, digest[:]) == 1 {
-			return module.ImportDomain(ctx, hsm.DomainID(d.ID), w.Blob)
+			if err := module.ImportDomain(ctx, hsm.DomainID(d.ID), w.Blob); err == nil || key == nil {
+				return err
+			}
 		}
 	}
 	if key == nil {

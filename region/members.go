@@ -382,6 +382,12 @@ func (m *Members) announced(ctx context.Context, id string, a announcement) erro
 	defer m.one.Unlock()
 	row := fsm.Node{ID: id, Address: a.Address, Transport: a.Transport, Mechanism: a.Mechanism, FeatureLevel: a.FeatureLevel}
 	old := m.node.State().Node(id)
+	if old != nil && !bytes.Equal(old.Transport, row.Transport) {
+		// Before the row says so: if this is cut off, it is begun again.
+		if err := m.wrapFor(ctx, &row, true); err != nil {
+			return err
+		}
+	}
 	if old == nil || !sameNode(old, &row) {
 		if err := m.service.proposeSetup(ctx, &fsm.PutNode{Node: row}); err != nil {
 			return err
@@ -390,7 +396,7 @@ func (m *Members) announced(ctx context.Context, id string, a announcement) erro
 	if err := m.node.SetAddress(ctx, id, a.Address); err != nil {
 		return err
 	}
-	if err := m.wrapFor(ctx, &row, old != nil && !bytes.Equal(old.Transport, row.Transport)); err != nil {
+	if err := m.wrapFor(ctx, &row, false); err != nil {
 		return err
 	}
 	if !a.Ready {

@@ -55,7 +55,7 @@ func newMemberLab(t *testing.T) *memberLab {
 }
 
 func (l *memberLab) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	l.t.Cleanup(cancel)
 	return ctx
 }
@@ -69,7 +69,7 @@ func (l *memberLab) until(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			l.t.Fatalf("not in 30 s: %s", what)
+			l.t.Fatalf("not in two minutes: %s", what)
 		}
 	}
 }

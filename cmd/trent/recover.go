@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -134,11 +136,11 @@ func loadStopped(cfg *config.File, look bool) (*fsm.State, cluster.Stopped, erro
 		if err != nil {
 			return nil, cluster.Stopped{}, err
 		}
-		log, err := audit.Open(audit.Config{Dir: cfg.Audit.Dir, NodeID: id, SegmentSize: cfg.Audit.SegmentSize, Logger: newLogger(cfg.Log)})
+		log, err := openStoppedAudit(cfg, id)
 		if err != nil {
 			return nil, cluster.Stopped{}, err
 		}
-		defer func() { _ = log.Close(context.Background()) }() // heads are signed at the next start
+		defer closeStoppedAudit(log)
 		n := &node{audit: log}
 		o.Sink = n.sink
 	}
@@ -148,6 +150,36 @@ func loadStopped(cfg *config.File, look bool) (*fsm.State, cluster.Stopped, erro
 	}
 	on, err := cluster.Load(raftDir, machine)
 	return machine.State(), on, err
+}
+
+// openStoppedAudit opens the audit log of a node that does not run.
+func openStoppedAudit(cfg *config.File, id string) (*audit.Log, error) {
+	return audit.Open(audit.Config{Dir: cfg.Audit.Dir, NodeID: id, SegmentSize: cfg.Audit.SegmentSize, Signer: stoppedSigner{}, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// closeStoppedAudit closes it. Heads that could not be signed wait for the next start.
+func closeStoppedAudit(log *audit.Log) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = log.Close(ctx)
+}
+
+// stoppedSigner signs nothing, so that heads wait for a node that runs.
+type stoppedSigner struct{}
+
+// Sign implements audit.Signer.
+func (stoppedSigner) Sign(context.Context, []byte) (string, []byte, error) {
+	return "", nil, errors.New("the node does not run")
+}
+
+// lastRecorded is the highest index among the records of the node's audit log.
+func lastRecorded(cfg *config.File, id string) (uint64, error) {
+	log, err := openStoppedAudit(cfg, id)
+	if err != nil {
+		return 0, fmt.Errorf("audit log: %w", err)
+	}
+	defer closeStoppedAudit(log)
+	return log.LastIndex(), nil
 }
 
 // rootWish is the body of POST /v1/root-credentials.

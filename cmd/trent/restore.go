@@ -126,8 +126,10 @@ func (r *restoring) run(cmd *cobra.Command) error {
 
 // read opens the snapshot, and brings the domain key into the HSM unless nothing is to be changed.
 func (r *restoring) read(ctx context.Context, cfg *config.File, key *recovery.Key) (h *backup.Header, st *fsm.State, err error) {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("data directory: %w", err)
+	if !r.dryRun {
+		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+			return nil, nil, fmt.Errorf("data directory: %w", err)
+		}
 	}
 	module, err := openHSM(cfg, !r.dryRun, newLogger(cfg.Log))
 	if err != nil {
@@ -242,6 +244,9 @@ func (b *birth) run(ctx context.Context) error {
 		b.rein.Server.Address = raft.ServerAddress(clusterAddress(b.cfg))
 	}
 	b.event.Details = append(b.event.Details, region.Note{Name: "newCluster", Value: b.rein.ClusterID})
+	if b.rein.Above, err = lastRecorded(b.cfg, id); err != nil {
+		return err
+	}
 	state, err := fsm.Reincarnate(b.state, b.rein)
 	if err != nil {
 		return err
