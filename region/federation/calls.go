@@ -99,7 +99,7 @@ func (f *Federation) call(ctx context.Context, region string, code byte, request
 func (f *Federation) targets(r *pinned) (all []target) {
 	f.mu.Lock()
 	if lead, ok := f.leaders[r.Name]; ok {
-		all = append(all, target{lead.node, lead.address})
+		all = append(all, target(lead))
 	}
 	f.mu.Unlock()
 	if g := f.gossip.Load(); g != nil {
