@@ -195,6 +195,11 @@ type Module interface {
 	Load(ctx context.Context, m Material) (Key, error)
 	// Rewrap moves material to domain key to, without the material leaving the module in the clear.
 	Rewrap(ctx context.Context, m Material, to DomainID) (Wrapped, error)
+	// Export returns material wrapped for another module: to.SPKI is the public key of an RSA pair with UseUnwrap there, and
+	// to.Mechanism, WrapRSAAESKWSHA256 or, where the operator allows it, WrapRSAAESKWSHA1, is what its Import is then called with.
+	// The material does not leave the module in the clear. What it is and whose is not part of the result: the caller binds that.
+	// It refuses keys under 3072 bits.
+	Export(ctx context.Context, m Material, to TransportKey) ([]byte, error)
 	// Import unwraps what a client wrapped for key (which has UseUnwrap) and returns it wrapped under domain key id.
 	// ErrInvalidInput if it cannot be unwrapped; ErrWrongMaterial if it can, but is not material of type t.
 	Import(ctx context.Context, key Key, mech WrapMechanism, encrypted []byte, id DomainID, t KeyType, u Usage, binding []byte) (Wrapped, error)

@@ -176,6 +176,13 @@ func (o *observed) Rewrap(ctx context.Context, m Material, to DomainID) (Wrapped
 	return w, err
 }
 
+func (o *observed) Export(ctx context.Context, m Material, to TransportKey) ([]byte, error) {
+	t := o.begin()
+	out, err := o.Module.Export(ctx, m, to)
+	o.end("Export", t, err)
+	return out, err
+}
+
 func (o *observed) Import(ctx context.Context, key Key, mech WrapMechanism, encrypted []byte, id DomainID, kt KeyType, u Usage, binding []byte) (Wrapped, error) {
 	if k, ok := key.(*observedKey); ok {
 		key = k.Key

@@ -79,6 +79,11 @@ func (f *Faulty) Load(ctx context.Context, m hsm.Material) (hsm.Key, error) {
 	return try(ctx, f, "Load", load, hsm.Key.Destroy)
 }
 
+// Export implements hsm.Module.
+func (f *Faulty) Export(ctx context.Context, m hsm.Material, to hsm.TransportKey) ([]byte, error) {
+	return try(ctx, f, "Export", func() ([]byte, error) { return f.inner.Export(ctx, m, to) }, nil)
+}
+
 // Rewrap is hsm.Module's.
 func (f *Faulty) Rewrap(ctx context.Context, m hsm.Material, to hsm.DomainID) (hsm.Wrapped, error) {
 	return try(ctx, f, "Rewrap", func() (hsm.Wrapped, error) { return f.inner.Rewrap(ctx, m, to) }, nil)

@@ -89,6 +89,7 @@ var suiteTests = []struct {
 	{"Generate", testGenerate},
 	{"Integrity", testIntegrity},
 	{"Rewrap", testRewrap},
+	{"Export", testExport},
 	{"DeriveKey", testDeriveKey},
 	{"MAC", testMAC},
 	{"Sign", testSign},

@@ -89,6 +89,10 @@ func (s *suite) moduleCalls(mat hsm.Material) []call {
 			}
 			return err
 		}},
+		{"Export", func(ctx context.Context) error {
+			_, err := m.Export(ctx, mat, hsm.TransportKey{SPKI: to.SPKI, Mechanism: hybridOf(to.Mechanism)})
+			return err
+		}},
 		{"Rewrap", func(ctx context.Context) error { _, err := m.Rewrap(ctx, mat, mat.Domain); return err }},
 	}
 	if !s.opts.Shared {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"hash"
+	"slices"
 
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/hsm/kwp"
@@ -287,6 +288,68 @@ func testRewrap(s *suite) {
 			})
 		}
 	}
+}
+
+// exportMechanism is the mechanism by which the module takes in what it exported.
+func exportMechanism(s *suite) hsm.WrapMechanism {
+	for _, t := range s.caps.Import[hsm.WrapRSAAESKWSHA256] {
+		if t == hsm.Symmetric {
+			return hsm.WrapRSAAESKWSHA256
+		}
+	}
+	return hsm.WrapRSAAESKWSHA1
+}
+
+// hybridOf is the mechanism for material beside that for domain keys.
+func hybridOf(m hsm.WrapMechanism) hsm.WrapMechanism {
+	if m == hsm.WrapOAEPSHA1 {
+		return hsm.WrapRSAAESKWSHA1
+	}
+	return hsm.WrapRSAAESKWSHA256
+}
+
+// testExport moves keys out of the module and in again, under another domain key and binding, as between two regions.
+func testExport(s *suite) {
+	mech := exportMechanism(s)
+	if len(s.caps.Import[mech]) == 0 {
+		s.Skip("the module imports nothing")
+	}
+	from, to := s.newDomain(), s.newDomain()
+	pair := s.generate(to, hsm.RSA3072, hsm.UseUnwrap)
+	wrapping := s.load(pair)
+	target := hsm.TransportKey{SPKI: pair.Public, Mechanism: mech}
+	for _, use := range []hsm.KeyUse{{Type: hsm.Symmetric, Usage: hsm.UseDerive}, {Type: hsm.HMAC384, Usage: hsm.UseMAC}, {Type: hsm.P256, Usage: hsm.UseSign},
+		{Type: hsm.RSA2048, Usage: hsm.UseSign}, {Type: hsm.Ed25519, Usage: hsm.UseSign}, {Type: hsm.MLDSA44, Usage: hsm.UseSign}} {
+		if !s.caps.Can(use.Type, use.Usage) || !slices.Contains(s.caps.Import[mech], use.Type) {
+			continue
+		}
+		s.sub(use.Type.String(), func(s *suite) {
+			mat := s.generate(from, use.Type, use.Usage)
+			out, err := s.m.Export(s.Context(), mat, target)
+			s.must(err)
+			moved := hsm.Material{Domain: to, Type: use.Type, Usage: use.Usage, Binding: []byte("another region")}
+			moved.Wrapped, err = s.m.Import(s.Context(), wrapping, mech, out, to, use.Type, use.Usage, moved.Binding)
+			s.must(err)
+			s.wantBytes("Public after Export and Import", moved.Public, mat.Public)
+			if use.Usage == hsm.UseMAC {
+				a, err := s.load(mat).MAC(s.Context(), []byte("m"))
+				s.must(err)
+				b, err := s.load(moved).MAC(s.Context(), []byte("m"))
+				s.must(err)
+				s.wantBytes("MAC after Export and Import", b, a)
+				return
+			}
+			sameKey(s, use.Usage, s.load(mat), s.load(moved))
+		})
+	}
+	mat := s.generate(from, hsm.Symmetric, hsm.UseDerive)
+	_, err := s.m.Export(s.Context(), mat, hsm.TransportKey{SPKI: pair.Public, Mechanism: hsm.WrapOAEPSHA256})
+	s.wantErr("Export with OAEP alone", err, hsm.ErrUnsupported)
+	_, err = s.m.Export(s.Context(), mat, hsm.TransportKey{SPKI: []byte("no key"), Mechanism: mech})
+	s.wantErr("Export for no key", err, hsm.ErrInvalidInput)
+	mat.Binding = append(mat.Binding, 0)
+	_, err = s.m.Export(s.Context(), mat, target)
+	s.wantErr("Export of a blob with another binding", err, hsm.ErrIntegrity)
 }
 
 func sameKey(s *suite, u hsm.Usage, a, b hsm.Key) {

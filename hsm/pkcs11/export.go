@@ -73,6 +73,58 @@ func (m *Module) ExportDomain(ctx context.Context, id hsm.DomainID, to hsm.Trans
 	})
 }
 
+// Export wraps material for another module: a fresh AES-256 key under the other's RSA key, the material under that key, all in the
+// token.
+func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportKey) ([]byte, error) {
+	if err := m.can(mat.Type, mat.Usage); err != nil {
+		return nil, err
+	}
+	h, hybrid, ok := importParts(to.Mechanism)
+	if !ok || !hybrid {
+		return nil, unsupported("export with %v", to.Mechanism)
+	}
+	if err := m.usable(h); err != nil {
+		return nil, err
+	}
+	pub, err := parseTransport(to.SPKI)
+	if err != nil {
+		return nil, err
+	}
+	mat = cloneMaterial(mat)
+	return do(ctx, m, func(l *lease) ([]byte, error) {
+		d, kwp, err := l.open(mat)
+		if err != nil {
+			return nil, err
+		}
+		s := l.scratch()
+		defer s.drop()
+		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Usage)...))
+		if err != nil {
+			return nil, err
+		}
+		s.keep(material)
+		kek, err := l.generate(l.session, mech(aesForm.generate, nil), aesForm.keyAttrs(false, true, pkcs11.CKA_WRAP).with(pkcs11.CKA_VALUE_LEN, 32))
+		if err != nil {
+			return nil, err
+		}
+		s.keep(kek)
+		key, err := l.createRSAPublic(pub, m.profile.trusted, pkcs11.CKA_WRAP)
+		if err != nil {
+			return nil, err
+		}
+		s.keep(key)
+		block, err := l.wrap(h.mechanism(), key, kek)
+		if err != nil {
+			return nil, err
+		}
+		rest, err := l.wrap(m.keyWrap(), kek, material)
+		if err != nil {
+			return nil, err
+		}
+		return append(block, rest...), nil
+	})
+}
+
 // createRSAPublic makes a session object of an RSA public key.
 func (l *lease) createRSAPublic(pub *rsa.PublicKey, trusted bool, granted ...uint) (pkcs11.ObjectHandle, error) {
 	a := attrs{}.with(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY).with(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA).
