@@ -32,7 +32,7 @@ func goldenCommands() []Command {
 	recovery := RecoveryKey{"recovery-1", []byte{0x14}, 4, 1023, 2}
 	bodies := []Body{
 		&TermStart{"node-1"},
-		&InitRegion{Region{"cluster-1", "us-east-1", "aws", 1010, &material, 1012}, quotas, account, access, domain},
+		&InitRegion{Region{ClusterID: "cluster-1", Name: "us-east-1", Partition: "aws", CreatedAt: 1010, AuditKey: &material, HoldUntil: 1012}, quotas, account, access, domain},
 		&SetQuotas{quotas},
 		&PutAccount{account},
 		&PutAccessKey{access},
@@ -99,6 +99,7 @@ func goldenCommands() []Command {
 		}, 28},
 		&DeleteOIDCProvider{"111122223333", "idp.example/a", 29},
 	}
+	bodies = append(bodies, goldenSetBodies()...)
 	commands := make([]Command, len(bodies))
 	for i, body := range bodies {
 		commands[i] = Command{
@@ -120,5 +121,25 @@ var unset = map[string]bool{
 	"CreateKey.Key.PendingWindowDays": true,
 	"CreateKey.Key.OnDemandRotations": true,
 	"CreateKey.Key.Current":           true,
-	"PutIdentity.Identity.Groups":     true, // users only
+	"CreateKey.Key.Set":               true,
+	"InitRegion.Region.Restored":      true,
+	"InitRegion.Region.Keys":          true,
+	"InitRegion.Region.Reborn":        true,
+
+	"PutOtherRegion.Region.Fence":    true,
+	"PutOtherRegion.Region.Position": true,
+	"PutOtherRegion.Region.HeardIn":  true,
+	"PutOtherRegion.Region.HeardOf":  true,
+	"PutOtherRegion.Region.Forgets":  true,
+	"PutOtherRegion.Region.By":       true,
+	"AdmitRegion.Region.Fence":       true,
+	"AdmitRegion.Region.Position":    true,
+	"AdmitRegion.Region.HeardIn":     true,
+	"AdmitRegion.Region.HeardOf":     true,
+	"AdmitRegion.Region.Forgets":     true,
+	"AdmitRegion.Region.By":          true,
+	"SyncKeys.Docs.Current":          true,
+	"SyncKeys.Docs.Gone":             true,
+	"SyncKeys.Docs.Refused":          true,
+	"PutIdentity.Identity.Groups":    true, // users only
 }

@@ -14,6 +14,8 @@ import (
 type chance struct {
 	*rand.Rand
 	s *State
+	// sets tells that commands about other regions and multi-Region keys are drawn too.
+	sets bool
 }
 
 func (c chance) account() string {
@@ -82,6 +84,7 @@ func (c chance) createKey() Body {
 	k.Key.Materials = []Material{c.material(MaterialCurrent)}
 	k.Key.Materials[0].Expires, k.Key.Materials[0].ExpiresAt = false, 0
 	k.Key.Enabled = c.Intn(5) > 0
+	k.Key.MultiRegion = c.sets
 	k.Key.Manager = []string{"CUSTOMER", "CUSTOMER", "AWS"}[c.Intn(3)]
 	k.Key.Tags = c.tags()
 	return k
@@ -90,6 +93,9 @@ func (c chance) createKey() Body {
 // body draws a body of any kind. Kinds that make things are drawn more often.
 func (c chance) body() Body {
 	ref, k := c.existing()
+	if c.sets && c.Intn(3) == 0 {
+		return c.setBody(ref, k)
+	}
 	switch kind := c.Intn(88); kind {
 	case 0:
 		return &TermStart{fmt.Sprint("node-", c.Intn(4))}
@@ -259,9 +265,9 @@ func (c chance) reads(ref KeyRef) (reads []Read) {
 }
 
 // randomLog applies a log of random entries one by one and returns it with its responses.
-func randomLog(t *testing.T, seed int64, length int) (*lab, []any) {
+func randomLog(t *testing.T, seed int64, length int, sets bool) (*lab, []any) {
 	l := newLab(t)
-	c := chance{Rand: rand.New(rand.NewSource(seed))}
+	c := chance{Rand: rand.New(rand.NewSource(seed)), sets: sets}
 	var responses []any
 	time := now0
 	for len(l.log) < length {

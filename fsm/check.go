@@ -96,7 +96,7 @@ func (m *Material) check() error {
 	if m.Expires && m.ExpiresAt <= 0 {
 		return errors.New("expiring material without expiry")
 	}
-	if m.State < MaterialCurrent || m.State > MaterialPendingRotation {
+	if m.State < MaterialCurrent || m.State > MaterialSpreading {
 		return fmt.Errorf("unknown material state %d", m.State)
 	}
 	return errors.Join(
@@ -118,7 +118,7 @@ func checkMaterials(materials []Material, current int) error {
 	if err := checkLength("number of materials", len(materials), MaxMaterials); err != nil {
 		return err
 	}
-	pending := 0
+	pending, spreading := 0, 0
 	for i := range materials {
 		m := &materials[i]
 		if err := m.check(); err != nil {
@@ -133,8 +133,11 @@ func checkMaterials(materials []Material, current int) error {
 		if m.State == MaterialPendingRotation {
 			pending++
 		}
+		if m.State == MaterialSpreading {
+			spreading++
+		}
 	}
-	if pending > 1 || (current < 0 && len(materials) > 0) {
+	if pending > 1 || spreading > 1 || (current < 0 && len(materials) > 0) {
 		return errors.New("materials without a current one, or several pending")
 	}
 	return nil

@@ -222,7 +222,10 @@ func TestCommandTable(t *testing.T) {
 	}
 	for _, c := range goldenCommands() {
 		want := LevelInitial
-		if c.Body.Kind() >= KindBeginRotation {
+		if c.Body.Kind() >= KindPutRegionKeys && c.Body.Kind() <= KindDropEnds {
+			want = LevelFederation
+		}
+		if k := c.Body.Kind(); rowOf(k).level == LevelDomainRotation && k >= KindBeginRotation && (k < KindPutRegionKeys || k > KindDropEnds) {
 			want = LevelDomainRotation
 		}
 		if k := c.Body.Kind(); k == KindPutOIDCProvider || k == KindDeleteOIDCProvider {
@@ -232,7 +235,7 @@ func TestCommandTable(t *testing.T) {
 			t.Errorf("level of %v is %d", c.Body.Kind(), Level(c.Body.Kind()))
 		}
 	}
-	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelDomainRotation {
+	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelFederation {
 		t.Error("an unknown kind has a level, or the highest level is wrong")
 	}
 	if KindCreateKey.String() != "CreateKey" || Kind(999).String() != "kind 999" {

@@ -111,6 +111,9 @@ const (
 	RewrapAccessKey   RewrapKind = 2 // ID = access key id, Was = version of the row
 	RewrapAuditKey    RewrapKind = 3 // Material
 	RewrapAuthority   RewrapKind = 4 // Was = version of the authority
+
+	RewrapRegionTransport RewrapKind = 5 // the region's transport key towards other regions; Material = its public key's SHA-256
+	RewrapRegionSigning   RewrapKind = 6 // the region's signing key, likewise
 )
 
 // RewrapItem replaces one wrapped or sealed blob.
@@ -207,7 +210,7 @@ func (i *RewrapItem) check(to uint32) error {
 		return errors.Join(err, ref.check(), checkMaterialID(i.Material))
 	case RewrapAccessKey:
 		return errors.Join(err, checkName("access key id", i.ID, maxID), checkBytes("sealed secret", i.Blob, 1, maxSecret))
-	case RewrapAuditKey:
+	case RewrapAuditKey, RewrapRegionTransport, RewrapRegionSigning:
 		return errors.Join(err, checkMaterialID(i.Material))
 	case RewrapAuthority:
 		return errors.Join(err, checkBytes("sealed key", i.Blob, 1, maxSecret))

@@ -49,7 +49,7 @@ func TestOldLogGivesOldState(t *testing.T) {
 
 func writeOldLog(t *testing.T, logFile, snapshotFile string) {
 	t.Helper()
-	l, _ := randomLog(t, 1, 250)
+	l, _ := randomLog(t, 1, 250, false)
 	var out []byte
 	for _, e := range l.log {
 		out = binary.BigEndian.AppendUint64(out, e.Index)

@@ -114,6 +114,16 @@ func checkKey(t *testing.T, s *State, k *Key) {
 	if err := checkMaterials(k.Materials, k.Current); err != nil {
 		t.Errorf("key %s: %v", k.ID, err)
 	}
+	if set := k.Set; set != nil {
+		home := s.Region().Name
+		if !k.MultiRegion || set.Replica != (set.Primary != home) || set.Member(set.Primary) == nil || set.Member(home) == nil || set.ChangedAt == 0 ||
+			set.ChangedAt > k.Version || s.ReplicaEnd(k.Account, k.ID) != nil {
+			t.Errorf("key %s: set %+v", k.ID, set)
+		}
+		if d := s.Doc(k); !set.Creating && d.Check() != nil {
+			t.Errorf("key %s: %v", k.ID, d.Check())
+		}
+	}
 	aliases := slices.Collect(s.AliasesOf(k.Account, k.ID, ""))
 	if len(aliases) != k.AliasCount {
 		t.Errorf("key %s counts %d aliases, has %d", k.ID, k.AliasCount, len(aliases))
@@ -143,7 +153,7 @@ func checkIndexes(t *testing.T, s *State, all []*Key) {
 		t.Errorf("%d due deletions, want %d", got, want)
 	}
 	if got, want := len(slices.Collect(s.DueRotations(at))), count(func(k *Key) bool {
-		return k.Enabled && k.DeletionAt == 0 && k.Rotation != nil && k.Rotation.Enabled && k.Rotation.NextAt <= at
+		return k.Enabled && !k.Ending() && k.rotatesHere() && k.Rotation != nil && k.Rotation.Enabled && k.Rotation.NextAt <= at
 	}); got != want {
 		t.Errorf("%d due rotations, want %d", got, want)
 	}

@@ -14,8 +14,8 @@ const originExternal = "EXTERNAL"
 
 func (c *CreateKey) check() error {
 	k := &c.Key
-	if k.DeletionAt != 0 || k.PendingWindowDays != 0 || k.OnDemandRotations != 0 {
-		return errors.New("a new key with a scheduled deletion or rotations behind it")
+	if k.DeletionAt != 0 || k.PendingWindowDays != 0 || k.OnDemandRotations != 0 || k.Set != nil {
+		return errors.New("a new key with a scheduled deletion, rotations behind it or related keys")
 	}
 	if k.Manager != managedByCustomer && k.Manager != "AWS" {
 		return errors.New("key manager is neither CUSTOMER nor AWS")
@@ -44,6 +44,8 @@ func applyCreateKey(t *tx, c *CreateKey) outcome {
 		return stale("the key id is taken")
 	case t.remains(k.Account, k.ID) != nil:
 		return stale("grants of a deleted key with this id are still being removed")
+	case t.replicaEnd(k.Account, k.ID) != nil:
+		return stale("the key id was a replica's")
 	case len(k.Policy) > t.d.quotas.PolicyBytes:
 		return stale("the key policy is over the quota")
 	case len(k.Tags) > t.d.quotas.TagsPerKey:
@@ -60,12 +62,16 @@ func applyCreateKey(t *tx, c *CreateKey) outcome {
 			return conflict(noDomain)
 		}
 	}
-	slices.SortFunc(k.Tags, func(a, b Tag) int { return cmp.Compare(a.Key, b.Key) })
+	sortTags(k.Tags)
 	k.AliasCount, k.GrantCount = 0, 0
 	k.PolicyVersion, k.TagsVersion, k.AliasVersion = t.index, t.index, t.index
 	t.d.interner.key(&k)
 	t.putKey(&k)
 	return done(k.ID)
+}
+
+func sortTags(tags []Tag) {
+	slices.SortFunc(tags, func(a, b Tag) int { return cmp.Compare(a.Key, b.Key) })
 }
 
 // existing returns a copy of a key to be changed, or the refusal.
@@ -81,7 +87,7 @@ func (t *tx) existing(ref *KeyRef) (*Key, outcome) {
 // notPending is like existing, and refuses a key whose deletion is scheduled.
 func (t *tx) notPending(ref *KeyRef) (*Key, outcome) {
 	k, out := t.existing(ref)
-	if out.ok() && k.DeletionAt != 0 {
+	if out.ok() && k.Ending() {
 		return nil, stale("the key is pending deletion")
 	}
 	return k, out
@@ -111,6 +117,9 @@ func applySetEnabled(t *tx, c *SetEnabled) outcome {
 	if k.pendingImport() {
 		return stale("the key is pending import")
 	}
+	if k.Set != nil && (k.Set.Creating || k.Set.Updating != "") {
+		return stale("the key is creating or updating")
+	}
 	k.Enabled = c.Enabled
 	t.putKey(k)
 	if !k.Enabled {
@@ -128,8 +137,13 @@ func (c *ScheduleDeletion) check() error {
 
 func applyScheduleDeletion(t *tx, c *ScheduleDeletion) outcome {
 	k, out := t.notPending(&c.Key)
-	if !out.ok() {
+	switch {
+	case !out.ok():
 		return out
+	case k.Set != nil && k.Set.Updating != "":
+		return stale("the key's primary region is changing")
+	case k.waitsForReplicas():
+		return stale("the key has replicas")
 	}
 	k.DeletionAt, k.PendingWindowDays = c.DeletionAt, c.WindowDays
 	t.putKey(k)
@@ -145,7 +159,7 @@ func applyCancelDeletion(t *tx, c *CancelDeletion) outcome {
 	if !out.ok() {
 		return out
 	}
-	if k.DeletionAt == 0 {
+	if !k.Ending() {
 		return stale("the key is not pending deletion")
 	}
 	k.DeletionAt, k.PendingWindowDays, k.Enabled = 0, 0, false
@@ -173,7 +187,10 @@ func applyDeleteKey(t *tx, c *DeleteKey) outcome {
 		return conflict("the deletion is not due")
 	case t.held():
 		return conflict("region time has jumped; nothing is destroyed for a day")
+	case k.waitsForReplicas():
+		return conflict("the key has replicas")
 	}
+	t.endReplica(k)
 	t.removeKey(k)
 	return done()
 }

@@ -63,9 +63,15 @@ func applyImportMaterial(t *tx, c *ImportMaterial) outcome {
 	case !t.wraps(c.Material.Domain):
 		return conflict(noDomain)
 	}
+	if k.Set != nil && k.Set.Creating {
+		return stale("the key is creating")
+	}
 	incomplete := k.pendingImport()
 	k.Materials = slices.Clone(k.Materials)
 	if c.New {
+		if out := t.leads(k); !out.ok() {
+			return out
+		}
 		out = importNew(t, k, &c.Material)
 	} else {
 		out = importAgain(k, &c.Material)
@@ -76,7 +82,11 @@ func applyImportMaterial(t *tx, c *ImportMaterial) outcome {
 	if incomplete && !k.pendingImport() {
 		k.Enabled = true
 	}
-	t.putKey(k)
+	if c.New {
+		t.share(k)
+	} else {
+		t.tell(k)
+	}
 	return done(hex.EncodeToString(c.Material.ID))
 }
 
@@ -153,16 +163,17 @@ func applyDeleteMaterial(t *tx, c *DeleteMaterial) outcome {
 // behind; material pending rotation leaves nothing, so that another one can be imported (spec 07 IMR-02).
 func (t *tx) dropMaterial(k *Key, i int) {
 	t.event(EventMaterialGone, k.Account, k.ID, k.Materials[i].ID)
-	if k.Materials[i].State == MaterialPendingRotation {
+	if k.Materials[i].State == MaterialPendingRotation && !k.Replica() {
 		k.Materials = slices.Delete(k.Materials, i, i+1)
 		if i < k.Current {
 			k.Current--
 		}
-	} else {
-		m := &k.Materials[i]
-		m.Domain, m.Blob, m.Public = 0, nil, nil
+		t.share(k)
+		return
 	}
-	t.putKey(k)
+	m := &k.Materials[i]
+	m.Domain, m.Blob, m.Public = 0, nil, nil
+	t.tell(k)
 }
 
 func (c *ExpireMaterial) check() error {

@@ -9,11 +9,11 @@ import (
 )
 
 func TestSameLogSameState(t *testing.T) {
-	const seeds, length = 40, 400
+	const seeds, length = 60, 400
 	took, codes := make(map[Kind]int), make(map[Code]int)
 	repeats := 0
 	for seed := range int64(seeds) {
-		l, responses := randomLog(t, seed, length)
+		l, responses := randomLog(t, seed, length, seed%2 == 1)
 		want := snapshotOf(t, l.state())
 		for i, response := range responses {
 			if r, ok := response.(Result); ok {

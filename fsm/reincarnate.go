@@ -52,6 +52,11 @@ func Reincarnate(s *State, r Reincarnation) (*State, error) {
 	d.cfgIndex, d.cfg = d.index, raft.Configuration{Servers: []raft.Server{r.Server}}
 	region := *s.region
 	region.ClusterID = r.ClusterID
+	if len(d.federated()) > 0 {
+		// Other regions may know more than this state does. The number is not yet the new incarnation's: another restore of the same
+		// state would have the same.
+		region.Restored, region.Reborn = region.Incarnation()+1, true
+	}
 	d.region = &region
 	if err := d.newCluster(old, string(r.Server.ID)); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"iter"
 	"slices"
 )
@@ -29,6 +30,13 @@ func (v *view) under(region *Region, below uint32, after KeyRef) iter.Seq[Rewrap
 			m := region.AuditKey
 			if !yield(RewrapItem{Kind: RewrapAuditKey, Material: m.ID, From: m.Domain, Blob: m.Blob}) {
 				return
+			}
+		}
+		if region != nil && region.Keys != nil {
+			for _, i := range region.Keys.under(below) {
+				if !yield(i) {
+					return
+				}
 			}
 		}
 		for a := range from[Authority](v, tableAuthorities, indexID, nil) {
@@ -86,6 +94,8 @@ func (w *rewrapping) item(i *RewrapItem) bool {
 		return w.auditKey(i)
 	case RewrapAuthority:
 		return w.authority(i)
+	case RewrapRegionTransport, RewrapRegionSigning:
+		return w.regionKey(i)
 	}
 	return false
 }
@@ -137,8 +147,52 @@ func (w *rewrapping) auditKey(i *RewrapItem) bool {
 		return false
 	}
 	region, key := *r, *r.AuditKey
+	if w.t.region != nil {
+		region = *w.t.region
+	}
 	key.Domain, key.Blob = w.to, i.Blob
 	region.AuditKey = &key
+	w.t.region = &region
+	return true
+}
+
+// under are the region's own keys that are wrapped below a domain key version.
+func (k *RegionKeys) under(below uint32) (items []RewrapItem) {
+	for _, kind := range []RewrapKind{RewrapRegionTransport, RewrapRegionSigning} {
+		if p := k.pair(kind); k.DomainOf(p) < below {
+			items = append(items, RewrapItem{Kind: kind, Material: p.id(), From: k.DomainOf(p), Blob: p.Blob})
+		}
+	}
+	return items
+}
+
+func (k *RegionKeys) pair(kind RewrapKind) *RegionPair {
+	if kind == RewrapRegionTransport {
+		return &k.Transport
+	}
+	return &k.Signing
+}
+
+func (p *RegionPair) id() []byte {
+	sum := sha256.Sum256(p.Public)
+	return sum[:]
+}
+
+func (w *rewrapping) regionKey(i *RewrapItem) bool {
+	region := *w.t.d.region
+	if w.t.region != nil {
+		region = *w.t.region // the other pair, or the audit key, is in the same command
+	}
+	if region.Keys == nil {
+		return false
+	}
+	keys := *region.Keys
+	p := keys.pair(i.Kind)
+	if !bytes.Equal(p.id(), i.Material) || keys.DomainOf(p) != i.From {
+		return false
+	}
+	p.Domain, p.Blob = w.to, i.Blob
+	region.Keys = &keys
 	w.t.region = &region
 	return true
 }

@@ -42,9 +42,12 @@ func applySetRotation(t *tx, c *SetRotation) outcome {
 	if !out.ok() {
 		return out
 	}
+	if out := t.leads(k); !out.ok() {
+		return out
+	}
 	rotation := c.Rotation
 	k.Rotation = &rotation
-	t.putKey(k)
+	t.share(k)
 	return done()
 }
 
@@ -72,8 +75,14 @@ func applyRotateKey(t *tx, c *RotateKey) outcome {
 	if !out.ok() {
 		return out
 	}
+	if out := t.leads(k); !out.ok() {
+		return out
+	}
 	if k.Current < 0 || !bytes.Equal(k.Materials[k.Current].ID, c.From) {
 		return conflict("another material is current")
+	}
+	if k.spreading() >= 0 {
+		return stale("a rotation is on its way to the other regions")
 	}
 	if out := t.schedule(k, c); !out.ok() {
 		return out
@@ -83,11 +92,26 @@ func applyRotateKey(t *tx, c *RotateKey) outcome {
 	if !out.ok() {
 		return out
 	}
+	if k.waitsForReplicas() && len(c.Material.Blob) > 0 {
+		return t.spread(k, next, c)
+	}
 	k.Materials[k.Current].State = MaterialNonCurrent
 	m := &k.Materials[next]
 	m.State, m.RotatedAt, m.RotationType = MaterialCurrent, t.now, t.d.interner.string(c.Type)
 	k.Current = next
-	t.putKey(k)
+	t.share(k)
+	return done(hex.EncodeToString(m.ID))
+}
+
+// spread sends new material to the other regions of the set; it becomes current once all have it (spec 07 SYN-04).
+func (t *tx) spread(k *Key, next int, c *RotateKey) outcome {
+	m := &k.Materials[next]
+	m.State = MaterialSpreading
+	s := k.Set.clone()
+	s.SpreadType = t.d.interner.string(c.Type)
+	s.SpreadSince = SetVersion{s.Version.Term, s.Version.Index + 1}
+	k.Set = s
+	t.share(k)
 	return done(hex.EncodeToString(m.ID))
 }
 
@@ -113,6 +137,21 @@ func (t *tx) schedule(k *Key, c *RotateKey) outcome {
 	return done()
 }
 
+// heldByAll tells that every other region of the set has imported a material.
+func (k *Key) heldByAll(id []byte) bool {
+	if k.Set == nil {
+		return true
+	}
+	return !slices.ContainsFunc(k.Set.Members, func(m Member) bool {
+		return m.Region != k.Set.Primary && !bytes.Equal(m.Holding, id)
+	})
+}
+
+// PendingElsewhere tells that another region of the set has not imported the material that waits for its rotation (spec 07 MRI-08).
+func (k *Key) PendingElsewhere(m *Material) bool {
+	return m.State == MaterialPendingRotation && !k.Replica() && !k.heldByAll(m.ID)
+}
+
 // nextMaterial returns the position of the material to become current: the command's, which is added, or the imported
 // one pending rotation.
 func (t *tx) nextMaterial(k *Key, c *RotateKey) (int, outcome) {
@@ -120,6 +159,9 @@ func (t *tx) nextMaterial(k *Key, c *RotateKey) (int, outcome) {
 	if len(c.Material.Blob) == 0 {
 		if known < 0 || k.Materials[known].State != MaterialPendingRotation || !k.Materials[known].Present() {
 			return -1, conflict("the material is not pending rotation")
+		}
+		if !k.heldByAll(c.Material.ID) {
+			return -1, stale("a region of the set has not imported the material")
 		}
 		return known, done()
 	}

@@ -47,7 +47,12 @@ type Key struct {
 	GrantCount int `cbor:"35,keyasint,omitempty"`
 	// PolicyPrincipals are the unique ids of the users and roles that the key policy names, sorted by ARN.
 	PolicyPrincipals []PolicyPrincipal `cbor:"36,keyasint,omitempty"`
+	// Set is the set of related multi-Region keys; nil for others and for a primary that was never replicated.
+	Set *KeySet `cbor:"40,keyasint,omitempty"`
 }
+
+// Ending tells that a deletion is pending: its waiting period runs, or begins once the last replica is gone.
+func (k *Key) Ending() bool { return k.DeletionAt != 0 || k.PendingWindowDays != 0 }
 
 // Tag is a key-value pair of a key (spec 01 TAG).
 type Tag struct {
@@ -90,6 +95,9 @@ const (
 	MaterialCurrent         MaterialState = 1
 	MaterialNonCurrent      MaterialState = 2
 	MaterialPendingRotation MaterialState = 3
+	// MaterialSpreading is new material of a multi-Region key on its way to every region of the set: it opens what was encrypted
+	// with it and encrypts nothing until all have it.
+	MaterialSpreading MaterialState = 4
 )
 
 // Rotation is a key's automatic rotation (spec 02).
@@ -182,6 +190,12 @@ type Region struct {
 	AuditKey *Material `cbor:"5,keyasint,omitempty"`
 	// HoldUntil is until when nothing is destroyed: region time has jumped forward (holdAfter), 0 if it never did.
 	HoldUntil int64 `cbor:"6,keyasint,omitempty"`
+	// Restored is the region's incarnation once it was restored from an older state, 0 before (Incarnation).
+	Restored uint64 `cbor:"20,keyasint,omitempty"`
+	// Keys are the region's own key pairs towards other regions.
+	Keys *RegionKeys `cbor:"21,keyasint,omitempty"`
+	// Reborn tells that the state began a new cluster and has not begun its new incarnation yet (BeginIncarnation).
+	Reborn bool `cbor:"22,keyasint,omitempty"`
 }
 
 // Quotas are the resource quotas of a region (spec 03 B1). They are part of the state, so that every node counts alike.

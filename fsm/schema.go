@@ -44,7 +44,8 @@ func schema() *memdb.DBSchema {
 	return &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{
 		tableKeys: table1(tableKeys,
 			index(indexID, (*Key).primary), index(indexDeletion, (*Key).byDeletion),
-			index(indexRotation, (*Key).byRotation), index(indexExpiry, (*Key).byExpiry)),
+			index(indexRotation, (*Key).byRotation), index(indexExpiry, (*Key).byExpiry),
+			index(indexFeed, (*Key).byFeed), index(indexUnsettled, (*Key).byUnsettled)),
 		tableAliases:  table1(tableAliases, index(indexID, (*Alias).primary), index(indexTarget, (*Alias).byTarget)),
 		tableAccounts: table1(tableAccounts, index(indexID, (*Account).primary)),
 		tableAccessKeys: table1(tableAccessKeys, index(indexID, (*AccessKey).primary), index(indexAccount, (*AccessKey).byAccount),
@@ -66,6 +67,8 @@ func schema() *memdb.DBSchema {
 		tableJoinTokens:    table1(tableJoinTokens, index(indexID, (*JoinToken).primary)),
 		tableRotations:     table1(tableRotations, index(indexID, (*DomainRotation).primary)),
 		tableRecoveryKeys:  table1(tableRecoveryKeys, index(indexID, (*RecoveryKey).primary)),
+		tableOtherRegions:  table1(tableOtherRegions, index(indexID, (*OtherRegion).primary)),
+		tableEnds:          table1(tableEnds, index(indexID, (*ReplicaEnd).primary), index(indexFeed, (*ReplicaEnd).byFeed)),
 	}}
 }
 
@@ -149,10 +152,10 @@ func (k *Key) byDeletion() []byte {
 	return dated(k.DeletionAt, k.Account, k.ID)
 }
 
-// byRotation leaves out keys that are disabled or pending deletion: their overdue rotation happens once they are
+// byRotation leaves out keys that another region rotates, and those that are disabled or pending deletion: their overdue rotation happens once they are
 // enabled again (spec 02 ROT-29, ROT-30), and until then they would only be in the scheduler's way.
 func (k *Key) byRotation() []byte {
-	if k.Rotation == nil || !k.Rotation.Enabled || !k.Enabled || k.DeletionAt != 0 {
+	if k.Rotation == nil || !k.Rotation.Enabled || !k.Enabled || k.Ending() || !k.rotatesHere() {
 		return nil
 	}
 	return dated(k.Rotation.NextAt, k.Account, k.ID)

@@ -51,6 +51,8 @@ func sections() []section {
 		tableSection(33, tableJoinTokens, (*JoinToken).primary, nil),
 		later(tableSection(40, tableRotations, (*DomainRotation).primary, nil)),
 		later(tableSection(41, tableRecoveryKeys, (*RecoveryKey).primary, nil)),
+		later(tableSection(50, tableOtherRegions, (*OtherRegion).primary, nil)),
+		later(tableSection(51, tableEnds, (*ReplicaEnd).primary, nil)),
 	}
 }
 

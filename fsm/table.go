@@ -129,6 +129,19 @@ func commandRows() []commandRow {
 		command(applyPutManagedPolicy),
 		command(applyDeleteManagedPolicy),
 		command(applySetAccessKeyStatus),
+		command(applyPutRegionKeys, forgotten, since(LevelFederation)),
+		command(applyPutOtherRegion, forgotten, since(LevelFederation)),
+		command(applyForgetRegion, forgotten, since(LevelFederation)),
+		command(applyBeginIncarnation, forgotten, since(LevelFederation)),
+		command(applyMarkFeed, forgotten, since(LevelFederation)),
+		command(applyAdmitRegion, forgotten, since(LevelFederation)),
+		command(applyDropRegion, forgotten, since(LevelFederation)),
+		command(applyAddReplica, since(LevelFederation)),
+		command(applyMovePrimary, since(LevelFederation)),
+		command(applyScheduleSetDeletion, since(LevelFederation)),
+		command(applySyncKeys, forgotten, since(LevelFederation)),
+		command(applyTendKeys, forgotten, since(LevelFederation)),
+		command(applyDropEnds, forgotten, since(LevelFederation)),
 		command(applyPutOIDCProvider, since(LevelProviders)),
 		command(applyDeleteOIDCProvider, since(LevelProviders)),
 	}...)
@@ -220,6 +233,8 @@ func sizeOf(b Body) int {
 		return small + len(b.Description)
 	case *LastUsage:
 		return small + 192*len(b.Uses)
+	case *SyncKeys:
+		return small + 2048*len(b.Docs)
 	}
 	return small
 }

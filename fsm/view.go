@@ -61,6 +61,20 @@ func from[T any](v *view, table, index string, bound []byte) iter.Seq[*T] {
 	}
 }
 
+// last finds the row with the highest key in an index whose keys begin with a number.
+func last[T any](v *view, table, index string) *T {
+	l := &lookup{key: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
+	l.args[0] = l
+	rows, err := v.txn.ReverseLowerBound(table, index, l.args[:]...)
+	if err != nil {
+		panic("fsm: table " + table + ": " + err.Error()) // a table or index that the schema does not have
+	}
+	if row := rows.Next(); row != nil {
+		return row.(*T)
+	}
+	return nil
+}
+
 // while ends a sequence at the first row that does not belong to it.
 func while[T any](rows iter.Seq[*T], belongs func(*T) bool) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
