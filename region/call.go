@@ -74,6 +74,7 @@ type Conditions struct {
 	TagKeys                      []string
 	PendingWindowDays            int32
 	RotationPeriodDays           int32
+	ReplicaRegion, PrimaryRegion string
 	BypassLockout                shape.Opt[bool]
 	ReEncryptOnSameKey           shape.Opt[bool]
 	// IAM are those of IAM and STS operations, nil for others.
@@ -140,6 +141,8 @@ type Edge interface {
 	// CheckPolicy validates a policy of an identity or session that is about to be put (spec 04 IDP-01). Of a trust policy it
 	// returns the unique ids of the users and roles that it names. The error is what the client is told.
 	CheckPolicy(c *Call, kind PolicyKind, document string) ([]fsm.PolicyPrincipal, error)
+	// Claim is the caller as another region is told of it.
+	Claim(c *Call) Claim
 	// CheckIssuer checks the URL of an issuer of tokens, CheckKeySet an issuer's key set. The errors' texts are for the client.
 	CheckIssuer(url string) error
 	CheckKeySet(text string) error

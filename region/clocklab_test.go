@@ -32,6 +32,12 @@ type clockLab struct {
 
 func newClockLab(t testing.TB) *clockLab {
 	t.Helper()
+	return newClockLabIn(t, "us-east-1")
+}
+
+// newClockLabIn is a lab of a region of another name.
+func newClockLabIn(t testing.TB, region string) *clockLab {
+	t.Helper()
 	l := &clockLab{t: t}
 	module, err := soft.Open(soft.Options{InMemory: true})
 	if err != nil {
@@ -56,7 +62,7 @@ func newClockLab(t testing.TB) *clockLab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.node.Close() })
-	l.service = New(Config{Partition: "aws", Region: "us-east-1", Cluster: l.node, HSM: module, Record: l.record})
+	l.service = New(Config{Partition: "aws", Region: region, Cluster: l.node, HSM: module, Record: l.record})
 	l.initialize()
 	return l
 }
@@ -107,6 +113,10 @@ func (l *clockLab) initialize() {
 type labEdge struct{ Edge }
 
 func (labEdge) Record(*Call, any) []byte { return []byte(`{}`) }
+func (labEdge) Claim(c *Call) Claim {
+	return Claim{Account: c.Caller.Account, Principal: RootPrincipal}
+}
+
 func (labEdge) CheckKeyPolicy(context.Context, *Call, *fsm.Key, string, bool) error {
 	return nil
 }

@@ -280,6 +280,9 @@ func (s *Service) encrypt(ctx context.Context, c *Call, k *fsm.Key, alg shape.En
 	if err := keyspec.CheckPlaintext(spec, alg, len(plaintext)); err != nil {
 		return nil, nil, err
 	}
+	if err := checkHeard(c.State, k); err != nil {
+		return nil, nil, err
+	}
 	m = current(k)
 	err = s.withKey(ctx, c.State, k, m, func(key hsm.Key) (err error) {
 		if spec != shape.KeySpecSymmetricDefault {

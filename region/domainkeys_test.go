@@ -331,3 +331,37 @@ func TestRecoveryKeyIsPartOfRotations(t *testing.T) {
 		t.Error("still wrapped for a recovery key that was removed")
 	}
 }
+
+// The region's key pairs towards other regions go over to the new version, and still sign and unwrap once the old one is destroyed.
+func TestRegionKeysAreRotated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many RSA pairs")
+	}
+	t.Parallel()
+	l := newMemberLab(t)
+	first := l.nodes[0]
+	l.rotates(first)
+	s := first.members.service
+	before, err := s.ensureRegionKeys(l.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.begin(first, RotationRequest{DestroyOld: true})
+	l.awaitRotation(first, 2)
+	st := first.node.State()
+	for role, pair := range map[regionKeyRole]fsm.RegionPair{regionTransport: st.RegionKeys().Transport, regionSigning: st.RegionKeys().Signing} {
+		if v := st.RegionKeys().DomainOf(&pair); v != 2 {
+			t.Errorf("the %s key is wrapped under version %d", role, v)
+		}
+		key, err := s.loadRegionKey(l.ctx(), st, role)
+		if err != nil {
+			t.Errorf("the %s key: %v", role, err)
+			continue
+		}
+		key.Destroy()
+	}
+	signature, err := s.signRegion(l.ctx(), st, "test", []byte("message"))
+	if err != nil || verifyRegion(before.RegionKeys().Signing.Public, "test", []byte("message"), signature) != nil {
+		t.Errorf("what the signing key signs after the rotation does not verify: %v", err)
+	}
+}

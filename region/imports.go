@@ -152,6 +152,7 @@ func (s *Service) ImportKeyMaterial(ctx context.Context, c *Call, in *ImportKeyM
 	if _, err := s.propose(ctx, c, &fsm.ImportMaterial{Key: keyRef(k), Material: *m, New: fresh}, out); err != nil {
 		return nil, err
 	}
+	s.changed(k)
 	return out, nil
 }
 
@@ -284,7 +285,7 @@ func (in *ImportKeyMaterialInput) place(k *fsm.Key, m *fsm.Material, arn string)
 		kind = shape.ImportNewKeyMaterial
 	}
 	fresh = in.ImportType.Or(kind) == shape.ImportNewKeyMaterial
-	if fresh == known {
+	if fresh == known || fresh && k.Replica() { // new material comes by way of the primary (spec 07 MRI-08)
 		return false, fault.IncorrectKeyMaterial()
 	}
 	m.State = fsm.MaterialCurrent
@@ -333,6 +334,7 @@ func (s *Service) DeleteImportedKeyMaterial(ctx context.Context, c *Call, in *De
 	if _, err := s.propose(ctx, c, &fsm.DeleteMaterial{Key: keyRef(k), MaterialID: m.ID}, out); err != nil {
 		return nil, err
 	}
+	s.changed(k)
 	return out, nil
 }
 

@@ -24,6 +24,15 @@ type CreateKeyInput struct {
 	Tags                           []Tag                                  `wire:"Tags"`
 	MultiRegion                    bool                                   `wire:"MultiRegion" default:"false"`
 	XksKeyID                       shape.Opt[string]                      `wire:"XksKeyId" is:"XksKeyIdType"`
+
+	// replica tells that the key is a replica that another region's ReplicateKey asks for.
+	replica bool `wire:"-"`
+}
+
+// serviceLinkedRole is the role under which multi-Region keys are synchronized (spec 07 SYN-08). Who makes a primary must be allowed to
+// create it; it is built in.
+func serviceLinkedRole(partition, account string) string {
+	return arn.Prefix + partition + ":iam::" + account + ":role/aws-service-role/mrk.kms.amazonaws.com/AWSServiceRoleForKeyManagementServiceMultiRegionKeys"
 }
 
 // spec is the key spec asked for, under either of its names.
@@ -72,10 +81,15 @@ func (in *CreateKeyInput) Resolve(r *Resolver) error {
 	if err := r.None(cond); err != nil {
 		return err
 	}
+	me := r.Call.Caller.Account
+	if in.MultiRegion && !in.replica {
+		r.Call.Targets = append(r.Call.Targets, Target{
+			Permission: "iam:CreateServiceLinkedRole", Account: me, ARN: serviceLinkedRole(r.svc.names.Partition, me), Conditions: cond,
+		})
+	}
 	if len(in.Tags) == 0 {
 		return nil
 	}
-	me := r.Call.Caller.Account
 	r.Call.Targets = append(r.Call.Targets, Target{
 		Permission: "TagResource", Account: me, ARN: r.svc.names.Key(me, "*"), NewKey: true, Conditions: cond,
 	})

@@ -49,8 +49,12 @@ type ScheduleKeyDeletionOutput struct {
 // ScheduleKeyDeletion starts the waiting period after which the key is deleted for good (spec 01 DEL).
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *ScheduleKeyDeletionInput) (*ScheduleKeyDeletionOutput, error) {
 	at := c.Now.Add(time.Duration(in.PendingWindowInDays) * day).UnixMilli()
+	var body fsm.Body = &fsm.ScheduleDeletion{Key: keyRef(c.Key()), DeletionAt: at, WindowDays: int(in.PendingWindowInDays)}
+	if k := c.Key(); k.Set != nil && !k.Replica() && len(k.Set.Members) > 1 {
+		at, body = 0, &fsm.ScheduleSetDeletion{Key: keyRef(k), WindowDays: int(in.PendingWindowInDays)}
+	}
 	out := s.scheduled(c.Key(), at, in.PendingWindowInDays)
-	res, err := s.propose(ctx, c, &fsm.ScheduleDeletion{Key: keyRef(c.Key()), DeletionAt: at, WindowDays: int(in.PendingWindowInDays)}, out)
+	res, err := s.propose(ctx, c, body, out)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +77,8 @@ func (s *Service) scheduled(k *fsm.Key, at int64, days int32) *ScheduleKeyDeleti
 	out := &ScheduleKeyDeletionOutput{KeyID: s.KeyARN(k), KeyState: shape.KeyStatePendingDeletion, PendingWindowInDays: days}
 	if at != 0 {
 		out.DeletionDate = shape.Some(millis(at))
+	} else {
+		out.KeyState = shape.KeyStatePendingReplicaDeletion
 	}
 	return out
 }

@@ -36,17 +36,20 @@ type memberNode struct {
 
 // memberLab is a region of several nodes in one process.
 type memberLab struct {
-	t     *testing.T
-	nodes []*memberNode
+	t      *testing.T
+	region string
+	nodes  []*memberNode
 }
 
-func newMemberLab(t *testing.T) *memberLab {
-	l := &memberLab{t: t}
+func newMemberLab(t *testing.T) *memberLab { return newRegionLab(t, "us-east-1", "cluster-1") }
+
+func newRegionLab(t *testing.T, region, clusterID string) *memberLab {
+	l := &memberLab{t: t, region: region}
 	first := l.prepare("n1", l.token("n1"))
-	l.open(first, cluster.Config{Bootstrap: true, ClusterID: "cluster-1"}, nil)
+	l.open(first, cluster.Config{Bootstrap: true, ClusterID: clusterID}, nil)
 	l.until("the first node leads", func() bool { _, ok := first.node.Leading(); return ok })
 	secret := shape.NewSecret([]byte("a secret access key of forty characters."))
-	if err := first.members.service.Initialize(l.ctx(), InitConfig{ClusterID: "cluster-1", Account: "111122223333", AccessKeyID: "AKIAROOT", Secret: secret}); err != nil {
+	if err := first.members.service.Initialize(l.ctx(), InitConfig{ClusterID: clusterID, Account: "111122223333", AccessKeyID: "AKIAROOT", Secret: secret}); err != nil {
 		t.Fatal(err)
 	}
 	l.keep(first)
@@ -123,7 +126,7 @@ func (l *memberLab) open(n *memberNode, cc cluster.Config, creds *transport.Cred
 	if n.node, err = cluster.Open(cc); err != nil {
 		l.t.Fatal(err)
 	}
-	s := New(Config{Partition: "aws", Region: "us-east-1", Cluster: n.node, HSM: n.module, Record: func(InternalEvent) []byte { return nil }})
+	s := New(Config{Partition: "aws", Region: l.region, Cluster: n.node, HSM: n.module, Record: func(InternalEvent) []byte { return nil }})
 	n.members = NewMembers(s, n.node, n.wire)
 	n.wire.Handle(transport.Handlers{Answer: n.node.Answer, Propose: n.node.ProposeHere, Hold: n.node.HoldHere, Release: n.node.ReleaseHere, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member})
 	close(n.opened)

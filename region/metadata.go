@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/keyspec"
 	"github.com/trentkms/trent/region/keystate"
 	"github.com/trentkms/trent/region/shape"
@@ -55,9 +56,11 @@ type MultiRegionKey struct {
 func Facts(k *fsm.Key, now time.Time) keystate.Facts {
 	return keystate.Facts{
 		Enabled:         k.Enabled,
-		PendingDeletion: k.DeletionAt != 0,
+		PendingDeletion: k.DeletionAt != 0, PendingReplicaDeletion: k.DeletionAt == 0 && k.Ending(),
+		Creating: k.Set != nil && k.Set.Creating, Updating: k.Set != nil && k.Set.Updating != "",
 		MissingMaterial: !materialsUsable(k, now.UnixMilli()),
 		Spec:            shape.KeySpec(k.Spec), Origin: shape.OriginType(k.Origin), MultiRegion: k.MultiRegion,
+		Replica:    k.Replica(),
 		AWSManaged: k.Manager == string(shape.KeyManagerAWS),
 	}
 }
@@ -100,11 +103,14 @@ const day = 24 * time.Hour
 func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // metadata renders a key for DescribeKey, CreateKey and ReplicateKey.
-func (s *Service) metadata(k *fsm.Key, now time.Time) *KeyMetadata {
+func (s *Service) metadata(k *fsm.Key, now time.Time) *KeyMetadata { return describe(s.names, k, now) }
+
+// describe renders the key of a region.
+func describe(home arn.Scope, k *fsm.Key, now time.Time) *KeyMetadata {
 	state := State(k, now)
 	spec := shape.KeySpec(k.Spec)
 	md := &KeyMetadata{
-		AWSAccountID: k.Account, KeyID: k.ID, Arn: s.KeyARN(k), CreationDate: millis(k.CreatedAt),
+		AWSAccountID: k.Account, KeyID: k.ID, Arn: home.Key(k.Account, k.ID), CreationDate: millis(k.CreatedAt),
 		Enabled: state == shape.KeyStateEnabled, Description: k.Description,
 		KeyUsage: shape.KeyUsageType(k.Usage), KeyState: state, Origin: shape.OriginType(k.Origin),
 		KeyManager: shape.KeyManagerType(k.Manager), KeySpec: spec,
@@ -115,14 +121,35 @@ func (s *Service) metadata(k *fsm.Key, now time.Time) *KeyMetadata {
 		md.DeletionDate = shape.Some(millis(k.DeletionAt))
 	}
 	md.setMaterial(k)
+	if k.DeletionAt == 0 && k.Ending() {
+		md.PendingDeletionWindowInDays = shape.Some(int32(k.PendingWindowDays))
+	}
 	if k.MultiRegion {
-		md.MultiRegionConfiguration = &MultiRegionConfiguration{
-			MultiRegionKeyType: shape.MultiRegionKeyPrimary,
-			PrimaryKey:         &MultiRegionKey{Arn: md.Arn, Region: s.cfg.Region},
-			ReplicaKeys:        []MultiRegionKey{},
-		}
+		md.MultiRegionConfiguration = related(home, k)
 	}
 	return md
+}
+
+// related names the related keys of a multi-Region key (spec 07 MRK-20; ReplicaKeys leaves the primary out).
+func related(home arn.Scope, k *fsm.Key) *MultiRegionConfiguration {
+	in := func(region string) MultiRegionKey {
+		return MultiRegionKey{Arn: arn.Scope{Partition: home.Partition, Region: region}.Key(k.Account, k.ID), Region: region}
+	}
+	c := &MultiRegionConfiguration{MultiRegionKeyType: shape.MultiRegionKeyPrimary, ReplicaKeys: []MultiRegionKey{}}
+	if k.Replica() {
+		c.MultiRegionKeyType = shape.MultiRegionKeyReplica
+	}
+	primary := in(home.Region)
+	if k.Set != nil {
+		primary = in(k.Set.Primary)
+		for i := range k.Set.Members {
+			if name := k.Set.Members[i].Region; name != k.Set.Primary {
+				c.ReplicaKeys = append(c.ReplicaKeys, in(name))
+			}
+		}
+	}
+	c.PrimaryKey = &primary
+	return c
 }
 
 // setAlgorithms fills exactly one of the lists, by usage (spec 06 KIND-08).

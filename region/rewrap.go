@@ -114,12 +114,26 @@ func (s *Service) rewrapped(ctx context.Context, st *fsm.State, to *fsm.DomainKe
 			Domain: hsm.DomainID(from.ID), Type: hsm.P256, Usage: hsm.UseSign,
 			Binding: append([]byte(auditBinding), m.ID...), Wrapped: hsm.Wrapped{Blob: m.Blob, Public: m.Public},
 		})
+	case fsm.RewrapRegionTransport, fsm.RewrapRegionSigning:
+		return s.rewrapRegionKey(ctx, st, from, to, item.Kind)
 	case fsm.RewrapAccessKey:
 		return s.reseal(ctx, from, to, accessKeyBinding(item.Account, item.ID), item.Blob)
 	case fsm.RewrapAuthority:
 		return s.reseal(ctx, from, to, authorityBinding(uint32(item.Was)), item.Blob)
 	}
 	return nil, fmt.Errorf("%w: unknown kind %d", hsm.ErrUnsupported, item.Kind)
+}
+
+// rewrapRegionKey wraps one of the region's key pairs towards other regions.
+func (s *Service) rewrapRegionKey(ctx context.Context, st *fsm.State, from, to *fsm.DomainKey, kind fsm.RewrapKind) ([]byte, error) {
+	role, pair := regionSigning, st.RegionKeys().Signing
+	if kind == fsm.RewrapRegionTransport {
+		role, pair = regionTransport, st.RegionKeys().Transport
+	}
+	t, u := role.kind()
+	return s.rewrapMaterial(ctx, to, hsm.Material{
+		Domain: hsm.DomainID(from.ID), Type: t, Usage: u, Binding: role.binding(), Wrapped: hsm.Wrapped{Blob: pair.Blob, Public: pair.Public},
+	})
 }
 
 func (s *Service) rewrapMaterial(ctx context.Context, to *fsm.DomainKey, m hsm.Material) ([]byte, error) {

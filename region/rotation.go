@@ -39,6 +39,7 @@ func (s *Service) EnableKeyRotation(ctx context.Context, c *Call, in *EnableKeyR
 	if old := k.Rotation; old != nil && old.Enabled && old.PeriodDays == days {
 		next.NextAt = old.NextAt
 	}
+	defer s.changed(k)
 	return s.change(ctx, c, &fsm.SetRotation{Key: keyRef(k), Rotation: next})
 }
 
@@ -48,6 +49,7 @@ func (s *Service) DisableKeyRotation(ctx context.Context, c *Call, _ *KeyInput) 
 	if k.Rotation == nil || !k.Rotation.Enabled {
 		return &None{}, nil // nothing is proposed, so the edge records the call
 	}
+	defer s.changed(k)
 	return s.change(ctx, c, &fsm.SetRotation{Key: keyRef(k), Rotation: fsm.Rotation{PeriodDays: k.Rotation.PeriodDays}})
 }
 
@@ -61,14 +63,18 @@ type GetKeyRotationStatusOutput struct {
 }
 
 // GetKeyRotationStatus tells the automatic rotation's setting; a key pending deletion reads as not rotating (spec 02 ROT-30).
-// An on-demand rotation is complete when RotateKeyOnDemand answers, so none is ever seen running.
+// An on-demand rotation is complete when RotateKeyOnDemand answers, unless the key has replicas: then it runs until every region of
+// the set has the new material.
 func (s *Service) GetKeyRotationStatus(_ context.Context, c *Call, _ *KeyInput) (*GetKeyRotationStatusOutput, error) {
 	k := c.Key()
 	out := &GetKeyRotationStatusOutput{KeyID: c.Targets[0].ARN}
-	if r := k.Rotation; r != nil && r.Enabled && k.DeletionAt == 0 {
+	if r := k.Rotation; r != nil && r.Enabled && !k.Ending() {
 		out.KeyRotationEnabled = true
 		out.RotationPeriodInDays = shape.Some(int32(r.PeriodDays))
 		out.NextRotationDate = shape.Some(millis(r.NextAt))
+	}
+	if m := k.Spreading(); m != nil && k.Set.SpreadType == fsm.RotationOnDemand {
+		out.OnDemandRotationStartDate = shape.Some(millis(m.AddedAt))
 	}
 	return out, nil
 }
@@ -79,6 +85,9 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *KeyInput) (
 	k := c.Key()
 	if k.OnDemandRotations >= c.State.Quotas().OnDemandRotations {
 		return nil, fault.RotationLimit(c.Targets[0].ARN)
+	}
+	if k.Spreading() != nil {
+		return nil, fault.New(fault.ConflictException, "A rotation of %s is in progress.", c.Targets[0].ARN)
 	}
 	if r := k.Rotation; r != nil && r.Enabled && r.NextAt-c.Millis() < rotationGuard.Milliseconds() {
 		return nil, fault.New(fault.ConflictException, "An automatic rotation of %s is due within 20 minutes.", c.Targets[0].ARN)
@@ -96,6 +105,7 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *KeyInput) (
 	if _, err := s.propose(ctx, c, body, out); err != nil {
 		return nil, err
 	}
+	s.changed(k)
 	return out, nil
 }
 
@@ -103,7 +113,7 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *KeyInput) (
 func (s *Service) nextMaterial(ctx context.Context, st *fsm.State, k *fsm.Key, now time.Time) (*fsm.Material, error) {
 	if k.Origin == string(shape.OriginExternal) {
 		for i := range k.Materials {
-			if m := &k.Materials[i]; m.State == fsm.MaterialPendingRotation && m.Present() && !expired(m, now.UnixMilli()) {
+			if m := &k.Materials[i]; m.State == fsm.MaterialPendingRotation && m.Present() && !expired(m, now.UnixMilli()) && !k.PendingElsewhere(m) {
 				return &fsm.Material{ID: m.ID, State: fsm.MaterialCurrent}, nil
 			}
 		}
@@ -138,6 +148,7 @@ func (s *Service) rotateDue(ctx context.Context, st *fsm.State, k *fsm.Key, now 
 		Key: keyRef(k), From: current(k).ID, Material: *m, Type: string(shape.RotationAutomatic),
 		NextAt: nextRotation(r.NextAt, r.PeriodDays, now.UnixMilli()),
 	}
+	defer s.changed(k)
 	return s.proposeInternal(ctx, body, s.rotateEvent(k, body, now))
 }
 
@@ -217,10 +228,14 @@ var materialStates = map[fsm.MaterialState]shape.KeyMaterialState{
 	fsm.MaterialCurrent:         shape.KeyMaterialStateCurrent,
 	fsm.MaterialNonCurrent:      shape.KeyMaterialStateNonCurrent,
 	fsm.MaterialPendingRotation: shape.KeyMaterialStatePendingRotation,
+	fsm.MaterialSpreading:       shape.KeyMaterialStatePendingRotation,
 }
 
 func rotationEntry(k *fsm.Key, m *fsm.Material, nowMillis int64) RotationsListEntry {
 	e := RotationsListEntry{KeyID: k.ID, KeyMaterialID: hex.EncodeToString(m.ID), KeyMaterialState: materialStates[m.State]}
+	if k.PendingElsewhere(m) {
+		e.KeyMaterialState = shape.KeyMaterialStatePendingMultiRegionImportAndRotation
+	}
 	if m.RotatedAt != 0 {
 		e.RotationDate = shape.Some(millis(m.RotatedAt))
 		e.RotationType = shape.Some(shape.RotationType(m.RotationType))

@@ -120,6 +120,7 @@ func (s *Service) expireMaterial(ctx context.Context, k *fsm.Key, m *fsm.Materia
 
 // deleteKey deletes a key whose deletion is due.
 func (s *Service) deleteKey(ctx context.Context, k *fsm.Key, now time.Time) error {
+	defer s.changed(k)
 	return s.proposeInternal(ctx, &fsm.DeleteKey{Key: keyRef(k), DeletionAt: k.DeletionAt},
 		InternalEvent{Name: "DeleteKey", Key: k, KeyARN: s.KeyARN(k), At: now})
 }

@@ -63,6 +63,8 @@ type Service struct {
 	late  *lateDomains // cfg.HSM
 	names arn.Scope
 	keys  *hsm.Cache
+	// others is the way to other regions, nil without one.
+	others OtherRegions
 	// grantTokenKeys are the keys of grant tokens, one for each version of the domain key that a token has named.
 	grantTokenKeys grantTokenKeys
 	log            *slog.Logger

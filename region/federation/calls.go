@@ -45,7 +45,7 @@ func (f *Federation) Control(ctx context.Context, region string, request []byte)
 // call asks the leader of a region: who is said to lead first, then others, which say who leads.
 func (f *Federation) call(ctx context.Context, region string, code byte, request []byte) ([]byte, error) {
 	r := f.directory.Load().region(region)
-	if r == nil || region == f.cfg.Region {
+	if r == nil || region == f.cfg.Region || r.Pending && code != codeControl {
 		return nil, fmt.Errorf("%w (%s)", link.ErrUnknownRegion, region)
 	}
 	if len(request) > link.MaxRequest {
@@ -217,7 +217,7 @@ func (f *Federation) serve(ctx context.Context, from Identity, code byte, payloa
 		f.tookDigest(from.Region, payload)
 		return statusOK, nil
 	case code == codeCall && !from.Current:
-		return statusFault, []byte("the group of this region was replaced, and this region has not heard of it yet")
+		return statusFault, []byte("the regions are not federated yet, or a group that was restored has not described itself yet")
 	case code != codeCall && code != codeControl:
 		return statusFault, []byte("this node does not know the request; upgrade it")
 	}
@@ -242,10 +242,11 @@ func (f *Federation) handle(ctx context.Context, from Identity, code byte, paylo
 		}
 		return f.cfg.Control(ctx, from, payload)
 	}
-	if f.cfg.Handler == nil {
+	h := f.handler.Load()
+	if h == nil {
 		return nil, errors.New("this node serves no such request")
 	}
-	return f.cfg.Handler.Serve(ctx, from.Region, payload)
+	return (*h).Serve(ctx, from.Region, payload)
 }
 
 // whoLeads names this region's leader with its address as far as this node knows them.

@@ -59,6 +59,9 @@ func (f *Federation) sendDigests() {
 	for {
 		if _, leads := f.cfg.Leading(); leads {
 			for _, r := range f.directory.Load().others() {
+				if r.Pending {
+					continue
+				}
 				for _, to := range f.everyone(&r) {
 					f.sendDigest(r.Name, to)
 				}
@@ -133,7 +136,7 @@ func (f *Federation) tookDigest(region string, digest []byte) {
 	f.mu.Lock()
 	f.see(region).incarnation = incarnation
 	f.mu.Unlock()
-	if f.cfg.Handler != nil {
-		f.cfg.Handler.Digest(region, digest)
+	if h := f.handler.Load(); h != nil {
+		(*h).Digest(region, digest)
 	}
 }

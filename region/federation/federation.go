@@ -33,8 +33,6 @@ type Config struct {
 	Neighbours func() map[string]string
 	// Refused says why a node of this region is refused, nil if it is not.
 	Refused func(node string) error
-	// Handler serves requests and digests of other regions.
-	Handler link.Handler
 	// Control serves what regions tell each other of themselves (Control), on the leader. Also a region whose identity is not Current may.
 	Control func(ctx context.Context, from Identity, request []byte) ([]byte, error)
 	// Exchange serves a region that brings a token (Exchange). chain is the certificate that it showed, unchecked, with its authority.
@@ -59,6 +57,7 @@ type Federation struct {
 	wake      chan struct{} // tells keep that there may be something to do
 	gossip    atomic.Pointer[gossip]
 	exchanges chan struct{} // one for each exchange under way
+	handler   atomic.Pointer[link.Handler]
 	digests   digests
 	// tune changes the pool's times; tests set it.
 	tune func(*memberlist.Config)
@@ -67,6 +66,7 @@ type Federation struct {
 	conns   map[*conn]struct{}
 
 	mu      sync.Mutex
+	seeds   []string
 	links   map[string]*outgoing // by address
 	leaders map[string]redirect  // by region: who led when somebody said so
 	seen    map[string]*seen     // by region
@@ -88,7 +88,7 @@ func open(cfg Config, tune func(*memberlist.Config)) *Federation {
 	f := &Federation{
 		cfg: cfg, advertise: cfg.Advertise, log: cfg.Logger, wake: make(chan struct{}, 1), exchanges: make(chan struct{}, maxExchanges),
 		conns: map[*conn]struct{}{}, links: map[string]*outgoing{}, leaders: map[string]redirect{}, seen: map[string]*seen{},
-		digests: digests{wake: make(chan struct{}, 1)}, tune: tune,
+		seeds: cfg.Seeds, digests: digests{wake: make(chan struct{}, 1)}, tune: tune,
 	}
 	if f.advertise == "" {
 		f.advertise = cfg.Wire.Advertise()
@@ -155,6 +155,29 @@ func (f *Federation) nudge() {
 	case f.wake <- struct{}{}:
 	default:
 	}
+}
+
+// AddSeeds adds to Config.Seeds.
+func (f *Federation) AddSeeds(addresses ...string) {
+	f.mu.Lock()
+	f.seeds = append(f.seeds, addresses...)
+	f.mu.Unlock()
+	f.nudge()
+}
+
+// Handle sets who serves requests and digests of other regions. Until then they are refused.
+func (f *Federation) Handle(h link.Handler) { f.handler.Store(&h) }
+
+// OwnAddresses is where nodes of other regions reach those of this one, by node id, as far as the pool knows them.
+func (f *Federation) OwnAddresses() map[string]string {
+	all := map[string]string{}
+	if g := f.gossip.Load(); g != nil {
+		for node, m := range g.live(f.cfg.Region) {
+			all[node] = m.address
+		}
+	}
+	all[f.cfg.Node] = f.advertise
+	return all
 }
 
 // Advertise is where nodes of other regions reach this one.

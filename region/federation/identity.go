@@ -20,12 +20,15 @@ type Region struct {
 	Authorities [][]byte
 	// Addresses are where its nodes are reached, host:port.
 	Addresses []string
+	// Pending tells that the region has not consented yet: until it does, the two describe themselves and nothing else.
+	Pending bool
 }
 
 // Identity is who is at the other end of a connection, as its certificate proves it.
 type Identity struct {
 	Region, ClusterID, Node string
-	// Current tells that the cluster is the one that speaks for the region now.
+	// Current tells that the cluster is the one that speaks for the region now, and that both sides have consented: others may
+	// describe themselves and nothing else.
 	Current bool
 }
 
@@ -92,7 +95,7 @@ func (d *directory) identify(chain []*x509.Certificate, now time.Time) (Identity
 			last = err
 			continue
 		}
-		id := Identity{Region: p.Name, ClusterID: cluster, Node: node, Current: cluster == p.ClusterID}
+		id := Identity{Region: p.Name, ClusterID: cluster, Node: node, Current: cluster == p.ClusterID && !p.Pending}
 		if p.Name == d.own && !id.Current {
 			return Identity{}, fmt.Errorf("%w: it names cluster %s under this region's own authority", ErrRefused, cluster)
 		}

@@ -114,7 +114,9 @@ func (f *Federation) seedsOf(region string) []string {
 		if r := f.directory.Load().region(region); r != nil {
 			seeds = append(seeds, r.Addresses...)
 		}
-		seeds = append(seeds, f.cfg.Seeds...)
+		f.mu.Lock()
+		seeds = append(seeds, f.seeds...)
+		f.mu.Unlock()
 	}
 	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 	return seeds[:min(len(seeds), seedsAtOnce)]

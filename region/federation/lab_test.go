@@ -135,12 +135,12 @@ func (r *realm) open(node string, change func(*Config)) *member {
 		Region: r.name, ClusterID: r.cluster, Node: node, Wire: wire,
 		Leading: func() (uint64, bool) { return r.term.Load(), *r.leader.Load() == node },
 		Leader:  func() string { return *r.leader.Load() },
-		Handler: handler{m.heard, r.name + "/" + node},
 	}
 	if change != nil {
 		change(&cfg)
 	}
 	m.Federation = open(cfg, quick)
+	m.Handle(handler{m.heard, r.name + "/" + node})
 	r.t.Cleanup(m.stop)
 	return m
 }

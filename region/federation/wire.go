@@ -130,13 +130,14 @@ func decodeMetadata(b []byte) (m metadata, err error) {
 		return m, errMetadata
 	}
 	m = metadata{term: binary.BigEndian.Uint64(b[1:]), address: string(b[9:])}
-	if !validAddress(m.address) {
+	if !ValidAddress(m.address) {
 		return metadata{}, errMetadata
 	}
 	return m, nil
 }
 
-func validAddress(a string) bool {
+// ValidAddress reports whether nodes of other regions could be told an address: host:port.
+func ValidAddress(a string) bool {
 	host, port, err := net.SplitHostPort(a)
 	return err == nil && host != "" && port != "" && len(a) <= MaxAddress
 }
@@ -154,7 +155,7 @@ func decodeRedirect(b []byte) (r redirect, err error) {
 		return r, errors.New("federation: malformed redirect")
 	}
 	r = redirect{node: string(b[1 : 1+int(b[0])]), address: string(b[1+int(b[0]):])}
-	if r.address != "" && !validAddress(r.address) {
+	if r.address != "" && !ValidAddress(r.address) {
 		return redirect{}, errors.New("federation: malformed redirect")
 	}
 	return r, nil

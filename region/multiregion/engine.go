@@ -1,0 +1,304 @@
+package multiregion
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region/link"
+)
+
+// Cluster is what an Engine asks of its region's Raft group; *cluster.Node is it.
+type Cluster interface {
+	// View returns the state after one linearizable read round.
+	View(ctx context.Context) (*fsm.State, error)
+	// State returns this node's own state, which may be behind.
+	State() *fsm.State
+	// Now is region time.
+	Now() time.Time
+	// Propose commits one command and returns its result once it is applied here.
+	Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error)
+}
+
+// Materials moves key material between HSMs; *region.Service is it.
+type Materials interface {
+	// HandOut wraps materials for another region and signs the whole. It leaves out what this region has not.
+	HandOut(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, nonce []byte, wanted []Wanted) (*Bundle, error)
+	// TakeIn checks a bundle that came in answer to nonce and returns the materials, one for each item, wrapped under this region's
+	// domain key. An error means that nothing of it is to be used.
+	TakeIn(ctx context.Context, st *fsm.State, from *fsm.OtherRegion, nonce []byte, b *Bundle) ([]fsm.Material, error)
+}
+
+// Config is what an Engine is made of.
+type Config struct {
+	Cluster   Cluster
+	Link      link.Link
+	Materials Materials
+	// Ask answers whether a caller of another region may do something here (Engine.Ask of the other side). The error's text is what
+	// the other side is told.
+	Ask func(ctx context.Context, from string, question []byte) ([]byte, error)
+	// Synchronized renders the audit record of one synchronization of a key, whose primary is in a region.
+	Synchronized func(account, keyID, primary string) []byte
+	// Every is how often positions are exchanged; 1 s if 0. What happens rarely is a multiple of it.
+	Every  time.Duration
+	Logger *slog.Logger
+}
+
+// callTimeout bounds one call to another region, material included.
+const callTimeout = 20 * time.Second
+
+// rarely is how many ticks lie between full comparisons.
+const rarely = 60
+
+// Engine synchronizes one region with the others. It is safe for concurrent use.
+type Engine struct {
+	cfg Config
+	log *slog.Logger
+
+	mu    sync.Mutex
+	peers map[string]*peer // guarded by mu
+	// changed wakes whoever tells the others that there is something new; it holds one token.
+	changed chan struct{}
+	// background are the calls that nobody waits for; Run ends after them.
+	background sync.WaitGroup
+}
+
+// peer is what this node remembers of another region while it runs.
+type peer struct {
+	wake chan struct{} // one token: there is something to pull
+	// poking, telling and ending tell that such a call is on its way: a region that does not answer holds up nothing else.
+	poking, telling, ending atomic.Bool
+	sync.Mutex
+	lastCall time.Time // guarded by Mutex: the last answer
+	caughtUp time.Time // guarded by Mutex: when everything it had to tell had been taken over
+	failed   string    // guarded by Mutex: the last error that was logged
+}
+
+// New makes an engine. Nothing happens before Run; Serve works at once.
+func New(cfg Config) *Engine {
+	if cfg.Every == 0 {
+		cfg.Every = time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, changed: make(chan struct{}, 1)}
+}
+
+func (e *Engine) peer(region string) *peer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.peers[region]
+	if p == nil {
+		p = &peer{wake: make(chan struct{}, 1)}
+		e.peers[region] = p
+	}
+	return p
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Changed tells that a multi-Region key was changed here: the others learn it at once. It does not block.
+func (e *Engine) Changed() { poke(e.changed) }
+
+// Run synchronizes until ctx ends. Only the region's leader runs it, under the context of its term.
+func (e *Engine) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer e.background.Wait()
+	follow := map[string]bool{}
+	tick := time.NewTicker(e.cfg.Every)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		st := e.cfg.Cluster.State()
+		for _, name := range st.FederatedRegions() {
+			if e.reborn(ctx, st) {
+				break // this region is nobody yet
+			}
+			if !follow[name] {
+				follow[name] = true
+				running.Go(func() { e.follow(ctx, name) })
+			}
+		}
+		e.announce(ctx, st)
+		if err := e.tend(ctx, n%rarely == 0); err != nil && ctx.Err() == nil {
+			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.changed:
+			n--
+			for _, name := range e.cfg.Cluster.State().FederatedRegions() {
+				e.once(&e.peer(name).poking, func() { e.tellNews(ctx, name) })
+			}
+		}
+	}
+}
+
+// reborn begins the new incarnation of a region that was restored from an older state, and tells whether it had to. The number is
+// the time: no earlier life, and no other one that began with the same state, has it.
+func (e *Engine) reborn(ctx context.Context, st *fsm.State) bool {
+	if !st.Region().Reborn {
+		return false
+	}
+	next := max(uint64(e.cfg.Cluster.Now().UnixMilli()), st.Region().Incarnation()+1)
+	if err := e.propose(ctx, &fsm.BeginIncarnation{Incarnation: next, ClusterID: st.Region().ClusterID}, nil); err != nil && ctx.Err() == nil {
+		e.log.Warn("multi-Region keys: the restored region cannot begin its new incarnation yet", "error", err)
+	}
+	return true
+}
+
+// announce gossips the region's incarnation and the position of its last change.
+func (e *Engine) announce(_ context.Context, st *fsm.State) {
+	if st.Region() == nil || st.Region().Reborn {
+		return
+	}
+	digest := link.AppendIncarnation(nil, st.Region().Incarnation())
+	e.cfg.Link.SetDigest(binary.BigEndian.AppendUint64(digest, st.LastSetChange()))
+}
+
+// once runs f in the background unless the last one of its kind still runs.
+func (e *Engine) once(running *atomic.Bool, f func()) {
+	if !running.CompareAndSwap(false, true) {
+		return
+	}
+	e.background.Go(func() {
+		defer running.Store(false)
+		f()
+	})
+}
+
+// tellNews pokes one region.
+func (e *Engine) tellNews(ctx context.Context, region string) {
+	_, err := e.call(ctx, region, &request{Kind: kindPoke})
+	e.note(ctx, region, err)
+}
+
+// follow takes over what one region has to tell until ctx ends.
+func (e *Engine) follow(ctx context.Context, region string) {
+	p := e.peer(region)
+	tick := time.NewTicker(e.cfg.Every)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		o := e.cfg.Cluster.State().OtherRegion(region)
+		if o != nil && o.State == fsm.RegionFederated {
+			err := e.Pull(ctx, region, n%rarely == rarely-1)
+			if err == nil {
+				p.Lock()
+				p.caughtUp = time.Now()
+				p.Unlock()
+			}
+			e.note(ctx, region, err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-p.wake:
+			n--
+		}
+	}
+}
+
+// note logs an error of a region once, and that it is over.
+func (e *Engine) note(ctx context.Context, region string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	p := e.peer(region)
+	p.Lock()
+	defer p.Unlock()
+	switch {
+	case err == nil && p.failed != "":
+		p.failed = ""
+		e.log.Info("multi-Region keys: in step with the region again", "region", region)
+	case err != nil && p.failed == "":
+		p.failed = err.Error()
+		e.log.Warn("multi-Region keys: cannot synchronize with the region; this is tried again without end", "region", region, "error", err)
+	}
+}
+
+// call sends a request and reads the answer.
+func (e *Engine) call(ctx context.Context, region string, r *request) (*answer, error) {
+	st := e.cfg.Cluster.State()
+	if st.Region() == nil || st.Region().Reborn {
+		return nil, errors.New("multiregion: the region is not initialized, or has not begun its new incarnation")
+	}
+	r.Version, r.Incarnation, r.Forgets = version, st.Region().Incarnation(), st.Forgets()
+	b, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	out, err := e.cfg.Link.Call(ctx, region, b)
+	if err != nil {
+		return nil, err
+	}
+	a, err := decodeAnswer(out)
+	if err != nil {
+		return nil, fmt.Errorf("region %s: %w", region, err)
+	}
+	p := e.peer(region)
+	p.Lock()
+	p.lastCall = time.Now()
+	p.Unlock()
+	return a, nil
+}
+
+// Ask puts a question to another region and returns its answer. A *link.Refusal is the other side's no.
+func (e *Engine) Ask(ctx context.Context, region string, question []byte) ([]byte, error) {
+	a, err := e.call(ctx, region, &request{Kind: kindAsk, Question: question})
+	if err != nil {
+		return nil, err
+	}
+	return a.Reply, nil
+}
+
+// propose commits a change of the engine's own. A refusal is no error: what it was about has changed meanwhile.
+func (e *Engine) propose(ctx context.Context, body fsm.Body, audit []byte) error {
+	var id fsm.CommandID
+	rand.Read(id[:])
+	_, err := e.cfg.Cluster.Propose(ctx, fsm.Command{ID: id, Attempt: 1, Time: e.cfg.Cluster.State().Now(), Body: body, Audit: audit})
+	return err
+}
+
+// Status is how far this node knows its region to be in step with another one.
+type Status struct {
+	Region      string
+	Incarnation uint64
+	State       fsm.RegionState
+	Position    uint64
+	// LastContact is the last answer, InStep when everything was taken over last; zero if never since the node leads.
+	LastContact, InStep time.Time
+	// Heard tells, of a restored region, that it has heard all that the other one knows.
+	Heard bool
+}
+
+// Status returns the state of every known region, ordered by name.
+func (e *Engine) Status() (all []Status) {
+	st := e.cfg.Cluster.State()
+	for o := range st.OtherRegions() {
+		p := e.peer(o.Name)
+		p.Lock()
+		s := Status{Region: o.Name, Incarnation: o.Incarnation, State: o.State, Position: o.Position, LastContact: p.lastCall, InStep: p.caughtUp}
+		p.Unlock()
+		s.Heard = !st.Unheard() || o.HeardIn == st.Region().Incarnation()
+		all = append(all, s)
+	}
+	return all
+}

@@ -1,0 +1,190 @@
+package multiregion
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region/link"
+)
+
+// version of the messages. A region that does not know it refuses, so that the newer one can say so.
+const version = 1
+
+// kind says what a request asks.
+type kind uint8
+
+// Kinds of requests. The numbers are never reused.
+const (
+	kindPoke      kind = 1 // there is something new
+	kindPull      kind = 2 // what changed after a position
+	kindCompare   kind = 3 // what differs, in full
+	kindTell      kind = 4 // these keys stand so with me; how with you?
+	kindMaterials kind = 5 // hand out key material
+	kindAsk       kind = 6 // may this caller do that in your region?
+)
+
+// request is what one region sends to another.
+type request struct {
+	Version int  `cbor:"1,keyasint"`
+	Kind    kind `cbor:"2,keyasint"`
+	// Incarnation is the sender's. Forgets is the number of regions that it knows to be forgotten.
+	Incarnation uint64 `cbor:"3,keyasint"`
+	Forgets     int    `cbor:"4,keyasint,omitempty"`
+
+	// Position and Cursor of kindPull: everything after the position, and within it after the cursor of the answer before.
+	Position uint64 `cbor:"10,keyasint,omitempty"`
+	Cursor   []byte `cbor:"11,keyasint,omitempty"`
+	// Buckets of kindCompare are the digests of what the sender shares with the receiver, From where to go on.
+	Buckets []uint64 `cbor:"12,keyasint,omitempty"`
+	From    int      `cbor:"13,keyasint,omitempty"`
+	// Docs of kindTell.
+	Docs []fsm.KeyDoc `cbor:"14,keyasint,omitempty"`
+	Keys []fsm.KeyRef `cbor:"15,keyasint,omitempty"`
+	// Nonce and Wanted of kindMaterials.
+	Nonce  []byte   `cbor:"16,keyasint,omitempty"`
+	Wanted []Wanted `cbor:"17,keyasint,omitempty"`
+	// Question of kindAsk.
+	Question []byte `cbor:"18,keyasint,omitempty"`
+}
+
+// answer is what comes back.
+type answer struct {
+	Incarnation uint64 `cbor:"1,keyasint"`
+	Forgets     int    `cbor:"2,keyasint,omitempty"`
+
+	Docs []fsm.KeyDoc `cbor:"10,keyasint,omitempty"`
+	// Next is the cursor of the next part, nil at the end; then everything up to Position was told.
+	Next     []byte `cbor:"11,keyasint,omitempty"`
+	Position uint64 `cbor:"12,keyasint,omitempty"`
+	// Entries of kindCompare are what the receiver has in buckets that differ; From is the bucket to go on with, 0 at the end.
+	Entries []entry `cbor:"13,keyasint,omitempty"`
+	From    int     `cbor:"14,keyasint,omitempty"`
+	Bundle  *Bundle `cbor:"15,keyasint,omitempty"`
+	Reply   []byte  `cbor:"16,keyasint,omitempty"`
+}
+
+// entry is one key in a comparison.
+type entry struct {
+	Account string         `cbor:"1,keyasint"`
+	ID      string         `cbor:"2,keyasint"`
+	Version fsm.SetVersion `cbor:"3,keyasint"`
+	Gone    bool           `cbor:"4,keyasint,omitempty"`
+}
+
+// Wanted names one material of a key, and the version of the set that named it.
+type Wanted struct {
+	Account  string         `cbor:"1,keyasint"`
+	ID       string         `cbor:"2,keyasint"`
+	Material []byte         `cbor:"3,keyasint"`
+	Version  fsm.SetVersion `cbor:"4,keyasint"`
+}
+
+// Bundle is key material on its way, signed as a whole by the region that hands it out (Statement).
+type Bundle struct {
+	Items     []Item `cbor:"1,keyasint"`
+	Signature []byte `cbor:"2,keyasint"`
+}
+
+// Item is one material, wrapped for the receiver's HSM.
+type Item struct {
+	Account  string         `cbor:"1,keyasint"`
+	ID       string         `cbor:"2,keyasint"`
+	Material []byte         `cbor:"3,keyasint"`
+	Version  fsm.SetVersion `cbor:"4,keyasint"` // of the set, as the region that hands it out knows it
+	Spec     string         `cbor:"5,keyasint"`
+	Usage    string         `cbor:"6,keyasint"`
+	Origin   string         `cbor:"7,keyasint"`
+	Wrapped  []byte         `cbor:"8,keyasint"`
+	Public   []byte         `cbor:"9,keyasint,omitempty"`
+}
+
+// Bounds of messages.
+const (
+	maxDocs     = 256 // keys of one part
+	maxWanted   = 64  // materials of one request
+	maxEntries  = 4096
+	bucketCount = 1024
+	nonceSize   = 32
+	// partBytes is about how large a part may get: below link.MaxRequest with room for what encoding adds.
+	partBytes = 1 << 20
+)
+
+var modes = sync.OnceValues(func() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic("multiregion: CBOR encoding options: " + err.Error())
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 16, MaxArrayElements: 8192, MaxMapPairs: 64,
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+	}.DecMode()
+	if err != nil {
+		panic("multiregion: CBOR decoding options: " + err.Error())
+	}
+	return enc, dec
+})
+
+func encode(v any) ([]byte, error) {
+	enc, _ := modes()
+	b, err := enc.Marshal(v)
+	if err == nil && len(b) > link.MaxRequest {
+		err = link.ErrTooLarge
+	}
+	return b, err
+}
+
+// decodeRequest reads a request and holds it to its bounds. Unknown fields are skipped: a newer region may say more.
+func decodeRequest(b []byte) (*request, error) {
+	if len(b) > link.MaxRequest {
+		return nil, link.ErrTooLarge
+	}
+	_, dec := modes()
+	var r request
+	if err := dec.Unmarshal(b, &r); err != nil {
+		return nil, errors.New("unreadable request")
+	}
+	if r.Version != version {
+		return nil, fmt.Errorf("messages of version %d, this region speaks version %d: upgrade the older one", r.Version, version)
+	}
+	if r.Incarnation == 0 || len(r.Docs) > maxDocs || len(r.Keys) > maxDocs || len(r.Wanted) > maxWanted ||
+		r.Kind == kindCompare && len(r.Buckets) != bucketCount || r.From < 0 || r.From >= bucketCount ||
+		r.Kind == kindMaterials && len(r.Nonce) != nonceSize || r.Forgets < 0 {
+		return nil, errors.New("a request out of bounds")
+	}
+	return &r, checkDocs(r.Docs)
+}
+
+func decodeAnswer(b []byte) (*answer, error) {
+	if len(b) > link.MaxRequest {
+		return nil, link.ErrTooLarge
+	}
+	_, dec := modes()
+	var a answer
+	if err := dec.Unmarshal(b, &a); err != nil {
+		return nil, errors.New("multiregion: unreadable answer")
+	}
+	if a.Incarnation == 0 || len(a.Docs) > maxDocs || len(a.Entries) > maxEntries || a.From < 0 || a.From >= bucketCount || a.Forgets < 0 {
+		return nil, errors.New("multiregion: an answer out of bounds")
+	}
+	return &a, checkDocs(a.Docs)
+}
+
+// checkDocs refuses what the state machine would, and blobs, which only a region's own log may hold.
+func checkDocs(docs []fsm.KeyDoc) error {
+	for i := range docs {
+		d := &docs[i]
+		for j := range d.Materials {
+			if len(d.Materials[j].Blob) > 0 || d.Materials[j].Domain != 0 {
+				return errors.New("multiregion: wrapped material in a document")
+			}
+		}
+		if err := d.Check(); err != nil {
+			return fmt.Errorf("multiregion: key %s: %w", d.ID, err)
+		}
+	}
+	return nil
+}

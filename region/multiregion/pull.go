@@ -1,0 +1,303 @@
+package multiregion
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+
+	"github.com/trentkms/trent/fsm"
+)
+
+// Pull takes over what a region has changed since the last time, or, with all or where the position says nothing, what differs.
+func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
+	st := e.cfg.Cluster.State()
+	o := st.OtherRegion(region)
+	if o == nil || st.Region() == nil {
+		return nil
+	}
+	unheard := st.Region().Restored != 0 && o.HeardIn != st.Region().Restored || o.Forgets < st.Forgets()
+	if all || unheard || o.Position == 0 {
+		return e.compare(ctx, region)
+	}
+	r := &request{Kind: kindPull, Position: o.Position}
+	taken := false
+	for {
+		a, err := e.call(ctx, region, r)
+		if err != nil {
+			return err
+		}
+		if a.Incarnation != o.Incarnation {
+			return e.compare(ctx, region) // positions of another life say nothing
+		}
+		if err := e.take(ctx, region, a.Incarnation, a.Docs); err != nil {
+			return err
+		}
+		taken = taken || len(a.Docs) > 0
+		if a.Next == nil {
+			if !taken && a.Position < o.Position+maxBehind {
+				return nil // idle regions write nothing
+			}
+			return e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position}, nil)
+		}
+		r.Cursor = a.Next
+	}
+}
+
+// maxBehind is how far the recorded position may fall behind while there is nothing to take over.
+const maxBehind = 100_000
+
+// compare finds out what differs between what this region knows and what another one tells of the keys that both share, and takes
+// that over. Digests of buckets, then the versions in those that differ, then the documents of the keys that are newer.
+func (e *Engine) compare(ctx context.Context, region string) error {
+	st, err := e.cfg.Cluster.View(ctx)
+	if err != nil {
+		return err
+	}
+	r := &request{Kind: kindCompare, Buckets: digest(st, region)}
+	mark := &fsm.MarkFeed{Region: region, Heard: true, HeardIn: st.Region().Incarnation()}
+	for first := true; ; first = false {
+		a, err := e.call(ctx, region, r)
+		if err != nil {
+			return err
+		}
+		if first {
+			mark.Incarnation, mark.Position, mark.Forgets = a.Incarnation, a.Position, a.Forgets
+		} else if a.Incarnation != mark.Incarnation {
+			return fmt.Errorf("region %s began a new incarnation during a comparison", region)
+		}
+		if err := e.fetch(ctx, region, a.Incarnation, a.Entries); err != nil {
+			return err
+		}
+		if a.From == 0 {
+			break
+		}
+		r.From = a.From
+	}
+	return e.propose(ctx, mark, nil)
+}
+
+// fetch asks for the documents of entries that tell something new.
+func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, entries []entry) error {
+	st := e.cfg.Cluster.State()
+	var keys []fsm.KeyRef
+	for i := range entries {
+		if en := &entries[i]; news(st, region, en) {
+			keys = append(keys, fsm.KeyRef{Account: en.Account, ID: en.ID})
+		}
+	}
+	for len(keys) > 0 {
+		part := keys[:min(len(keys), maxDocs)]
+		keys = keys[len(part):]
+		for len(part) > 0 {
+			a, err := e.call(ctx, region, &request{Kind: kindTell, Keys: part})
+			if err != nil {
+				return err
+			}
+			if err := e.take(ctx, region, incarnation, a.Docs); err != nil {
+				return err
+			}
+			if part = rest(part, a); len(a.Next) == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// rest is what of the keys an answer that was too large has left out.
+func rest(keys []fsm.KeyRef, a *answer) []fsm.KeyRef {
+	if len(a.Docs) == 0 || len(a.Next) == 0 {
+		return nil
+	}
+	last := a.Docs[len(a.Docs)-1]
+	i := slices.IndexFunc(keys, func(k fsm.KeyRef) bool { return k.Account == last.Account && k.ID == last.ID })
+	return keys[i+1:]
+}
+
+// news tells whether another region's entry says more than this region knows.
+func news(st *fsm.State, region string, en *entry) bool {
+	k := st.Key(en.Account, en.ID)
+	switch {
+	case k == nil:
+		end := st.ReplicaEnd(en.Account, en.ID)
+		return !en.Gone && (end == nil || end.Seen.Compare(en.Version) < 0)
+	case k.Set == nil:
+		return !en.Gone
+	case en.Gone:
+		m := k.Set.Member(region)
+		return m != nil && !m.Gone || k.Set.Updating == region
+	}
+	return k.Set.Version.Compare(en.Version) < 0
+}
+
+// take takes documents over, with the material that this region lacks. It succeeds once there is nothing more of them to take over.
+func (e *Engine) take(ctx context.Context, region string, incarnation uint64, docs []fsm.KeyDoc) error {
+	slices.SortFunc(docs, func(a, b fsm.KeyDoc) int { return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ID, b.ID)) })
+	docs = slices.CompactFunc(docs, func(a, b fsm.KeyDoc) bool { return a.Account == b.Account && a.ID == b.ID })
+	for len(docs) > 0 {
+		n := batch(docs)
+		if err := e.takeBatch(ctx, region, incarnation, docs[:n]); err != nil {
+			return err
+		}
+		docs = docs[n:]
+	}
+	return nil
+}
+
+// batch is how many documents fit into one command, with the material that may come with them.
+func batch(docs []fsm.KeyDoc) int {
+	const room = fsm.MaxCommandSize / 2
+	size := 0
+	for i := range docs {
+		size += docSize(&docs[i]) + 1024
+		if i > 0 && size > room || i >= maxWanted {
+			return i
+		}
+	}
+	return len(docs)
+}
+
+// docSize is about how many bytes a document takes.
+func docSize(d *fsm.KeyDoc) int {
+	n := 256 + 512*len(d.Materials)
+	for i := range d.Materials {
+		n += len(d.Materials[i].Public)
+	}
+	n += 2 * len(d.Handover)
+	for i := range d.Members {
+		n += 64
+		if f := d.Members[i].New; f != nil {
+			n += len(f.Policy) + 2*len(f.Record) + len(f.Description) + 96*len(f.Tags) + 96*len(f.Principals)
+		}
+	}
+	return n
+}
+
+func (e *Engine) takeBatch(ctx context.Context, region string, incarnation uint64, docs []fsm.KeyDoc) error {
+	if err := e.sync(ctx, region, incarnation, docs); err != nil {
+		return err
+	}
+	st := e.cfg.Cluster.State()
+	var wanted []Wanted
+	var lacking []fsm.KeyDoc
+	for i := range docs {
+		d := &docs[i]
+		ids := st.Lacks(d)
+		if len(ids) == 0 {
+			continue
+		}
+		lacking = append(lacking, *d)
+		for _, id := range ids {
+			wanted = append(wanted, Wanted{Account: d.Account, ID: d.ID, Material: id, Version: d.Version})
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	if err := e.fetchMaterials(ctx, region, wanted, lacking); err != nil {
+		return err
+	}
+	for len(lacking) > 0 {
+		n := batch(lacking)
+		if err := e.sync(ctx, region, incarnation, lacking[:n]); err != nil {
+			return err
+		}
+		lacking = lacking[n:]
+	}
+	return nil
+}
+
+// fetchMaterials asks for materials and puts them into the documents.
+func (e *Engine) fetchMaterials(ctx context.Context, region string, wanted []Wanted, docs []fsm.KeyDoc) error {
+	for i := range docs {
+		docs[i].Materials = slices.Clone(docs[i].Materials)
+	}
+	for len(wanted) > 0 {
+		part := wanted[:min(len(wanted), maxWanted)]
+		wanted = wanted[len(part):]
+		nonce := make([]byte, nonceSize)
+		rand.Read(nonce)
+		a, err := e.call(ctx, region, &request{Kind: kindMaterials, Nonce: nonce, Wanted: part})
+		if err != nil {
+			return fmt.Errorf("material from region %s: %w", region, err)
+		}
+		st := e.cfg.Cluster.State()
+		o := st.OtherRegion(region)
+		if a.Bundle == nil || o == nil || o.Incarnation != a.Incarnation {
+			return fmt.Errorf("region %s handed out no material of its present incarnation", region)
+		}
+		got, err := e.cfg.Materials.TakeIn(ctx, st, o, nonce, a.Bundle)
+		if err != nil {
+			return fmt.Errorf("material from region %s: %w", region, err)
+		}
+		for i := range got {
+			fill(docs, &a.Bundle.Items[i], &got[i])
+		}
+		if len(got) < len(part) {
+			return fmt.Errorf("region %s has %d of %d materials", region, len(got), len(part))
+		}
+	}
+	return nil
+}
+
+func fill(docs []fsm.KeyDoc, it *Item, m *fsm.Material) {
+	for i := range docs {
+		d := &docs[i]
+		if d.Account != it.Account || d.ID != it.ID || it.Version.Compare(d.Version) < 0 {
+			continue
+		}
+		for j := range d.Materials {
+			if bytes.Equal(d.Materials[j].ID, it.Material) {
+				d.Materials[j].Domain, d.Materials[j].Blob, d.Materials[j].Public = m.Domain, m.Blob, m.Public
+			}
+		}
+	}
+}
+
+// sync proposes the documents that have an effect.
+func (e *Engine) sync(ctx context.Context, region string, incarnation uint64, docs []fsm.KeyDoc) error {
+	st := e.cfg.Cluster.State()
+	body := &fsm.SyncKeys{Region: region, Incarnation: incarnation}
+	var audit [][]byte
+	for i := range docs {
+		d := &docs[i]
+		if !st.Wants(region, incarnation, d) {
+			continue
+		}
+		body.Docs = append(body.Docs, *d)
+		audit = append(audit, e.records(st, d)...)
+	}
+	if len(body.Docs) == 0 {
+		return nil
+	}
+	if err := e.propose(ctx, body, bytes.Join(audit, []byte{'\n'})); err != nil {
+		return err
+	}
+	e.Changed()
+	return nil
+}
+
+// records are the audit records of taking a document over: that of the creation, with the identity of whoever asked for it, or that of
+// a synchronization.
+func (e *Engine) records(st *fsm.State, d *fsm.KeyDoc) [][]byte {
+	k := st.Key(d.Account, d.ID)
+	switch {
+	case d.Gone:
+		return nil
+	case k == nil:
+		for i := range d.Members {
+			if m := &d.Members[i]; m.Region == st.Region().Name && m.New != nil && len(m.New.Record) > 0 {
+				return [][]byte{m.New.Record}
+			}
+		}
+		return nil
+	case k.Set != nil && d.Primary == st.Region().Name && k.Set.Primary != d.Primary && len(d.Handover) > 0:
+		return [][]byte{d.Handover}
+	case k.Set != nil && d.Version.Compare(k.Set.Version) > 0 && e.cfg.Synchronized != nil:
+		return [][]byte{e.cfg.Synchronized(d.Account, d.ID, d.Primary)}
+	}
+	return nil
+}

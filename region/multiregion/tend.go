@@ -1,0 +1,165 @@
+package multiregion
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/trentkms/trent/fsm"
+)
+
+// tend does what this region owes its sets, and asks the regions on which something waits. all looks at every key, not only at those
+// that are known to wait.
+func (e *Engine) tend(ctx context.Context, all bool) error {
+	st := e.cfg.Cluster.State()
+	if st.Region() == nil || st.Region().Reborn {
+		return nil
+	}
+	var owed []fsm.KeyRef
+	waiting := map[string][]fsm.KeyRef{} // by the region that has to be asked
+	look := func(k *fsm.Key) {
+		ref := fsm.KeyRef{Account: k.Account, ID: k.ID}
+		if st.Owes(k) {
+			owed = append(owed, ref)
+		}
+		for _, name := range waitsFor(st, k) {
+			if len(waiting[name]) < maxWanted {
+				waiting[name] = append(waiting[name], ref)
+			}
+		}
+	}
+	if all || st.Forgets() > 0 {
+		for k := range st.SetChanges(0, fsm.KeyRef{}) {
+			look(k)
+		}
+	} else {
+		for k := range st.Unsettled(fsm.KeyRef{}) {
+			look(k)
+		}
+	}
+	slices.SortFunc(owed, compareRefs)
+	for part := range slices.Chunk(owed, fsm.MaxSyncKeys) {
+		if err := e.propose(ctx, &fsm.TendKeys{Keys: part}, nil); err != nil {
+			return err
+		}
+		e.Changed()
+	}
+	for name, refs := range waiting {
+		e.once(&e.peer(name).telling, func() { e.quietly(ctx, e.tell(ctx, name, refs)) })
+	}
+	if all {
+		e.once(&e.peer(st.Region().Name).ending, func() { e.quietly(ctx, e.dropEnds(ctx)) })
+	}
+	return nil
+}
+
+// quietly notes an error of what is tried again anyhow.
+func (e *Engine) quietly(ctx context.Context, err error) {
+	if ctx.Err() == nil && err != nil {
+		e.log.Debug("multi-Region keys: a region on which something waits did not answer", "error", err)
+	}
+}
+
+func compareRefs(a, b fsm.KeyRef) int {
+	switch {
+	case a.Account != b.Account && a.Account < b.Account, a.Account == b.Account && a.ID < b.ID:
+		return -1
+	case a == b:
+		return 0
+	}
+	return 1
+}
+
+// waitsFor are the regions on which something about a key waits.
+func waitsFor(st *fsm.State, k *fsm.Key) (names []string) {
+	s, home := k.Set, st.Region().Name
+	add := func(name string) {
+		if o := st.OtherRegion(name); o != nil && o.State == fsm.RegionFederated && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case s.Updating != "":
+		add(s.Updating)
+	case s.Creating:
+		add(s.Primary)
+	case s.Replica:
+	case k.PendingWindowDays != 0 && k.DeletionAt == 0:
+		for i := range s.Members {
+			add(s.Members[i].Region)
+		}
+	default:
+		for i := range s.Members {
+			m := &s.Members[i]
+			if m.Region != home && (m.New != nil || k.Unsettled() && !m.Gone) {
+				add(m.Region)
+			}
+		}
+	}
+	return names
+}
+
+// tell tells a region how keys stand here and takes over how they stand there.
+func (e *Engine) tell(ctx context.Context, region string, refs []fsm.KeyRef) error {
+	st := e.cfg.Cluster.State()
+	var p part
+	for _, ref := range refs {
+		if k := st.Key(ref.Account, ref.ID); k != nil && k.Set != nil {
+			if d := st.Doc(k); !d.Creating || d.Version.Index > 0 {
+				p.add(d)
+			}
+		}
+		if p.full() {
+			break
+		}
+	}
+	a, err := e.call(ctx, region, &request{Kind: kindTell, Docs: p.docs, Keys: refs})
+	if err != nil {
+		return err
+	}
+	return e.take(ctx, region, a.Incarnation, a.Docs)
+}
+
+// dropEnds forgets the ends of replicas that no other region has in the set any more.
+func (e *Engine) dropEnds(ctx context.Context) error {
+	st := e.cfg.Cluster.State()
+	var drop []fsm.EndRef
+	for end := range st.ReplicaEnds() {
+		if len(drop) == fsm.MaxSyncKeys {
+			break
+		}
+		over, err := e.endIsOver(ctx, st, end)
+		if err != nil {
+			return err
+		}
+		if over {
+			drop = append(drop, fsm.EndRef{Account: end.Account, ID: end.ID, ChangedAt: end.ChangedAt})
+		}
+	}
+	if len(drop) == 0 {
+		return nil
+	}
+	return e.propose(ctx, &fsm.DropEnds{Ends: drop}, nil)
+}
+
+func (e *Engine) endIsOver(ctx context.Context, st *fsm.State, end *fsm.ReplicaEnd) (bool, error) {
+	home := st.Region().Name
+	ref := fsm.KeyRef{Account: end.Account, ID: end.ID}
+	for _, name := range end.Members {
+		o := st.OtherRegion(name)
+		if name == home || o == nil || o.State != fsm.RegionFederated {
+			continue
+		}
+		a, err := e.call(ctx, name, &request{Kind: kindTell, Keys: []fsm.KeyRef{ref}, Docs: []fsm.KeyDoc{*st.EndDoc(end)}})
+		if err != nil {
+			return false, errors.Join(errors.New("asking for keys that were deleted"), err)
+		}
+		for i := range a.Docs {
+			d := &a.Docs[i]
+			if d.ID == end.ID && slices.ContainsFunc(d.Members, func(m fsm.Member) bool { return m.Region == home }) {
+				return false, e.take(ctx, name, a.Incarnation, a.Docs)
+			}
+		}
+	}
+	return true, nil
+}
