@@ -57,6 +57,10 @@ func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
 		return policy.NonEmpty(cond.MessageType), true
 	case policy.KeyReEncryptOnSameKey:
 		return optionalFlag(cond.ReEncryptOnSameKey), true
+	case policy.KeyReplicaRegion:
+		return policy.NonEmpty(cond.ReplicaRegion), true
+	case policy.KeyPrimaryRegion:
+		return policy.NonEmpty(cond.PrimaryRegion), true
 	case policy.KeyRequestAlias:
 		return policy.NonEmpty(c.t.RequestAlias), true
 	case policy.KeyRotationPeriodInDays:
@@ -125,6 +129,9 @@ func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
 	case policy.KeyMultiRegion:
 		return optionalFlag(multi), true
 	case policy.KeyMultiRegionKeyType:
+		if c.t.Key.Replica() {
+			return policy.One(string(shape.MultiRegionKeyReplica)), true
+		}
 		if multi.Value {
 			return policy.One(string(shape.MultiRegionKeyPrimary)), true
 		}

@@ -42,6 +42,7 @@ type grantLab struct {
 	t       testing.TB
 	node    *cluster.Node
 	service *region.Service
+	server  *api.Server
 	url     string
 	clients map[string]*kms.Client
 
@@ -85,7 +86,8 @@ func newGrantLab(t testing.TB) *grantLab {
 		Record: func(ev region.InternalEvent) []byte { return api.InternalRecord("us-east-1", ev) },
 	})
 	l.initialize()
-	server := httptest.NewServer(api.NewServer(api.Config{Service: l.service, Audit: l}).Handler())
+	l.server = api.NewServer(api.Config{Service: l.service, Audit: l})
+	server := httptest.NewServer(l.server.Handler())
 	t.Cleanup(server.Close)
 	l.url = server.URL
 	return l

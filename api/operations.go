@@ -130,6 +130,11 @@ func Operations() []*Operation {
 			Request: []string{"SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionContext",
 				"SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm", "DryRun", "DryRunModifiers"},
 		}, service.ReEncrypt),
+		repeatable(define(Row{
+			Name: "ReplicateKey", Class: Write,
+			Request:  []string{"KeyId", "ReplicaRegion", "Policy", "BypassPolicyLockoutSafetyCheck", "Description", "Tags"},
+			Response: RespondOutput, Output: []string{"ReplicaKeyMetadata", "ReplicaPolicy", "ReplicaTags"},
+		}, service.ReplicateKey), service.ReplicateKeyAgain),
 		define(Row{Name: "RetireGrant", Class: Write, CrossAccount: true}, service.RetireGrant),
 		define(Row{
 			Name: "RevokeGrant", Class: Write, CrossAccount: true, Request: []string{"KeyId", "GrantId", "DryRun"},
@@ -158,6 +163,9 @@ func Operations() []*Operation {
 			Name: "UpdateKeyDescription", Class: Write, Request: []string{"KeyId", "Description"},
 		}, service.UpdateKeyDescription),
 		define(Row{
+			Name: "UpdatePrimaryRegion", Class: Write, Request: []string{"KeyId", "PrimaryRegion"}, Response: RespondKeyARN,
+		}, service.UpdatePrimaryRegion),
+		define(Row{
 			Name: "Verify", Class: Crypto, Aliases: true, CrossAccount: true,
 			Request: []string{"KeyId", "MessageType", "SigningAlgorithm", "DryRun"},
 		}, service.Verify),
@@ -172,6 +180,6 @@ func Operations() []*Operation {
 func Unsupported() []string {
 	return []string{
 		"ConnectCustomKeyStore", "CreateCustomKeyStore", "DeleteCustomKeyStore", "DescribeCustomKeyStores",
-		"DisconnectCustomKeyStore", "ReplicateKey", "UpdateCustomKeyStore", "UpdatePrimaryRegion",
+		"DisconnectCustomKeyStore", "UpdateCustomKeyStore",
 	}
 }

@@ -278,3 +278,14 @@ func OperatorRecord(regionName string, ev region.OperatorEvent) []byte {
 
 // recordFault is what the client is told when the record of its call cannot be written: without a record there is no answer.
 func recordFault(err error) *fault.Error { return fault.Unavailable(err) }
+
+func syncRecord(regionName, account, keyARN string, at time.Time) []byte {
+	r := audit.Record{
+		UserIdentity: audit.InternalIdentity(account), EventTime: at, EventName: "SynchronizeMultiRegionKey", AWSRegion: regionName,
+		SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, RequestID: newID(), EventID: newID(),
+		Resources:          []audit.Resource{{AccountID: account, ARN: keyARN}},
+		RecipientAccountID: account,
+		ResponseElements:   append(audit.AppendString([]byte(`{"keyId":`), keyARN), '}'),
+	}
+	return r.AppendJSON(nil)
+}

@@ -54,6 +54,8 @@ type adminStatus struct {
 	RegionTime   time.Time `json:"regionTime"`
 	CertUntil    time.Time `json:"certificateUntil,omitzero"`
 	Health       string    `json:"health"`
+	// Regions are the other regions that this node knows, by state and contact.
+	Regions []region.RegionInfo `json:"regions,omitempty"`
 	// DomainKey is the version that wraps, Rotation the latest rotation of the domain key.
 	DomainKey uint32                 `json:"domainKey,omitempty"`
 	Rotation  *region.RotationStatus `json:"rotation,omitempty"`
@@ -108,6 +110,7 @@ func (n *node) adminHandler() *adminMux {
 	mux.HandleFunc("POST /v1/join-tokens", n.admin(n.adminToken))
 	mux.HandleFunc("POST /v1/step-down", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return struct{}{}, n.members.StepDown(ctx) }))
 	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
+	n.routeRegions(mux)
 	n.handleDomainKeys(mux)
 	n.routeServices(mux)
 	n.routeAudit(mux)
@@ -136,7 +139,7 @@ func adminStatusCode(err error) int {
 		return code
 	}
 	switch {
-	case errors.Is(err, cluster.ErrNoSuchMember):
+	case errors.Is(err, cluster.ErrNoSuchMember), errors.Is(err, region.ErrUnknownRegion):
 		return http.StatusNotFound
 	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember):
 		return http.StatusConflict
@@ -152,7 +155,7 @@ func (n *node) noteAdmin(r *http.Request, err error) {
 	n.log.Log(r.Context(), level, "operator request", "method", r.Method, "path", r.URL.Path, "outcome", word(err))
 }
 
-func (n *node) adminStatus() adminStatus {
+func (n *node) adminStatus(ctx context.Context) adminStatus {
 	st := n.cluster.Status()
 	s := adminStatus{
 		Region: n.cfg.Region, NodeID: st.NodeID, ClusterID: st.ClusterID, Version: version, State: st.State, Term: st.Term, LeaderID: st.LeaderID,
@@ -166,6 +169,11 @@ func (n *node) adminStatus() adminStatus {
 		if c := n.wire.Credentials(); c != nil {
 			s.CertUntil = c.Leaf().NotAfter
 		}
+		limit, cancel := context.WithTimeout(ctx, healthTimeout)
+		defer cancel()
+		if all, err := n.regions.List(limit); err == nil { // without a quorum the rest is still worth showing
+			s.Regions = all[1:]
+		}
 	}
 	return s
 }
@@ -173,7 +181,7 @@ func (n *node) adminStatus() adminStatus {
 // adminStatusWith adds the digest of the state, if the request asks for it with ?digest=1: nodes that have applied the same index
 // have the same digest. It is the digest that operator snapshot inspect shows, and costs as much as a snapshot in memory.
 func (n *node) adminStatusWith(ctx context.Context, r *http.Request) (any, error) {
-	s := n.adminStatus()
+	s := n.adminStatus(ctx)
 	if r.FormValue("digest") == "" {
 		return s, nil
 	}

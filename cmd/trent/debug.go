@@ -37,7 +37,7 @@ func (n *node) debugParts(ctx context.Context) (parts []debugPart, err error) {
 		err = errors.Join(err, e)
 		add(name, append(b, '\n'))
 	}
-	asJSON("status.json", n.adminStatus())
+	asJSON("status.json", n.adminStatus(ctx))
 	members, e := n.members.List(ctx)
 	if e != nil {
 		add("members.error", []byte(e.Error()+"\n"))

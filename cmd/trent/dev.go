@@ -32,6 +32,8 @@ type devOptions struct {
 	logLevel                      string
 	pprof, quotas                 string
 	nodes                         int
+	regions                       string
+	madeTLS                       *devTLS // of all nodes of the process; nil if each makes its own
 }
 
 // pinEnv may hold the PIN of a PKCS#11 token.
@@ -55,6 +57,7 @@ func devCommand() *cobra.Command {
 	f.IntVar(&o.nodes, "nodes", 1, "nodes of the region; further ones serve the API on the next ports")
 	f.StringVar(&o.data, "data", "./trent-data", "data directory")
 	f.StringVar(&o.region, "region", "us-east-1", "name of the region")
+	f.StringVar(&o.regions, "regions", "", "names of several regions, separated by commas: federated, each with its own endpoint, data and HSM")
 	f.StringVar(&o.account, "account", "111122223333", "id of the account")
 	f.BoolVar(&o.tls, "tls", false, "serve HTTPS with a certificate authority made in the data directory")
 	f.StringVar(&o.accessKey, "access-key", "", "access key id to use (random if not given)")
@@ -79,6 +82,9 @@ func (o *devOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 		defer stop()
+	}
+	if o.regions != "" {
+		return o.runRegions(cmd)
 	}
 	several, err := o.several()
 	if err != nil {
@@ -177,9 +183,11 @@ func (o *devOptions) config() (*config.File, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--listen: %w", err)}
 		}
-		t, err := makeDevTLS(data, host)
-		if err != nil {
-			return nil, err
+		t := o.madeTLS
+		if t == nil {
+			if t, err = makeDevTLS(data, host); err != nil {
+				return nil, err
+			}
 		}
 		f.Listeners[0].CertFile, f.Listeners[0].KeyFile = t.certFile, t.keyFile
 	}

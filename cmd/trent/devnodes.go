@@ -90,8 +90,9 @@ func (o *devOptions) nodeConfig(i int) (*config.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if address == "" {
-		if address, err = keptAddress(f.DataDir); err != nil {
+	// A node that began at another address stays there: its region knows it by that.
+	if kept := filepath.Join(f.DataDir, addressFile); address == "" || exists(kept) {
+		if address, err = keptAddress(kept); err != nil {
 			return nil, err
 		}
 	}
@@ -99,9 +100,16 @@ func (o *devOptions) nodeConfig(i int) (*config.File, error) {
 	return f, nil
 }
 
+// addressFile holds the address of a node's own port, in the data directory, where it was drawn.
+const addressFile = "cluster-address"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // keptAddress is a loopback address that was free at the first start and stays the node's.
-func keptAddress(dataDir string) (string, error) {
-	path := filepath.Join(dataDir, "cluster-address")
+func keptAddress(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(b)), nil
@@ -148,9 +156,9 @@ func (o *devOptions) runNodes(cmd *cobra.Command) error {
 	}
 	defer clear(env.secret)
 	first := g.nodes[0].cfg
-	path, err := env.write(first.DataDir)
-	if err == nil {
-		err = writeEndpoints(first.DataDir, g.endpoints(listeners))
+	var path string
+	if err = writeEndpoints(first.DataDir, g.endpoints(listeners)); err == nil {
+		path, err = env.write(first.DataDir)
 	}
 	if err != nil {
 		g.close()
@@ -158,7 +166,15 @@ func (o *devOptions) runNodes(cmd *cobra.Command) error {
 	}
 	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Trent %s serves region %s, account %s with %d nodes; the first is on %s\n\n%s\nThe same is in %s:\n\n  . %s\n  aws kms create-key\n\n",
 		version, first.Region, first.Account, len(g.nodes), env.endpoint, env.lines(), path, path)
+	g.work()
 	return g.run(cmd.Context(), listeners)
+}
+
+// work starts what the nodes do without being asked.
+func (g *devGroup) work() {
+	for _, n := range g.nodes {
+		n.work()
+	}
 }
 
 // start starts the nodes that are there, makes the region if it is new, and lets those that are missing join.
@@ -219,6 +235,9 @@ func (g *devGroup) region(ctx context.Context) (env clientEnv, err error) {
 	}
 	if g.o.tls {
 		env.caFile = filepath.Join(n.cfg.DataDir, "ca.pem")
+		if g.o.madeTLS != nil {
+			env.caFile = g.o.madeTLS.caFile
+		}
 	}
 	return env, nil
 }
@@ -303,7 +322,6 @@ func (g *devGroup) run(ctx context.Context, listeners []*listener) error {
 	defer cancel()
 	ended := make(chan error, len(g.nodes))
 	for i, n := range g.nodes {
-		n.work()
 		go func() { ended <- n.run(ctx, listeners[i]) }()
 	}
 	var errs []error

@@ -58,6 +58,9 @@ func registerNodeMetrics(n *node) {
 	gauge("trent_hsm_cached_keys", "Keys loaded in the HSM.", func() float64 { return float64(n.service.CachedKeys()) })
 	n.metrics.MustRegister(newExpiryCollector(n.cfg.Region, n.cluster.State, n.service.Now))
 	n.metrics.MustRegister(&raftCollector{status: n.cluster.Status, metrics: raftMetrics()})
+	if n.regions != nil {
+		n.metrics.MustRegister(&regionCollector{n.regions})
+	}
 }
 
 // raftMetric is one number of a node's Raft status.

@@ -23,6 +23,7 @@ import (
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/multiregion"
 )
 
 // node is one running node: the composition root. Everything is made here and handed down.
@@ -37,6 +38,8 @@ type node struct {
 	server  *api.Server
 	wire    *transport.Server // nil if the node is alone by its configuration
 	members *region.Members
+	regions *region.Regions     // nil if wire is
+	engine  *multiregion.Engine // nil if wire is
 	// opened is closed once every part is there. Parts that are opened early run at once and call into later ones: they wait.
 	opened  chan struct{}
 	metrics *prometheus.Registry
@@ -119,6 +122,9 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	serveLeases(n.members, cfg.Limits.Quotas)
 	n.serveAudit()
 	n.servePort()
+	if err := n.openRegions(); err != nil {
+		return nil, err
+	}
 	m := api.NewMetrics()
 	m.Register(n.metrics)
 	registerNodeMetrics(n)
@@ -242,6 +248,12 @@ func (n *node) work() {
 	n.cluster.WhileLeader("schedule", func(ctx context.Context, _ uint64) { n.service.Schedule(ctx) })
 	n.cluster.WhileLeader("domain key", func(ctx context.Context, _ uint64) { n.members.Rotate(ctx) })
 	go n.service.ReportUsage(n.life)
+	if n.regions != nil {
+		n.regions.Link().Handle(n.engine)
+		n.cluster.WhileLeader("federation", func(ctx context.Context, _ uint64) { n.regions.Speak(ctx) })
+		n.cluster.WhileLeader("multi-Region keys", func(ctx context.Context, _ uint64) { n.engine.Run(ctx) })
+		go n.regions.Follow(n.life)
+	}
 	if n.wire != nil {
 		go n.hsm.run(n.life)
 	}
@@ -253,6 +265,9 @@ func (n *node) work() {
 func (n *node) close(ctx context.Context) {
 	n.stopping.Store(true)
 	n.end()
+	if n.regions != nil {
+		n.regions.Close()
+	}
 	if n.service != nil {
 		n.service.Close()
 	}

@@ -22,7 +22,8 @@ import (
 
 func operatorCommand() *cobra.Command {
 	return group("operator", "Set up and look after a node", initCommand(), joinCommand(), joinTokenCommand(), membersCommand(), removeCommand(), stepDownCommand(), statusCommand(),
-		snapshotCommand(), hsmCommand(), quotasCommand(), rotateCommand(), recoveryKeyCommand(), recoverCommand(), debugCommand())
+		snapshotCommand(), hsmCommand(), quotasCommand(), rotateCommand(), recoveryKeyCommand(), recoverCommand(), debugCommand(),
+		federateCommand(), unfederateCommand(), regionsCommand(), regionCommand())
 }
 
 // initResult is what operator init prints. The secret is shown once and stored sealed.

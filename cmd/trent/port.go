@@ -9,15 +9,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/multiregion"
 )
 
 // certificateFile holds the node's certificate and its sealed key, in the data directory.
@@ -59,6 +62,58 @@ func (n *node) servePort() {
 		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere, Hold: n.cluster.HoldHere, Release: n.cluster.ReleaseHere,
 		Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
 	})
+}
+
+// openRegions lets nodes of other regions meet this one.
+func (n *node) openRegions() error {
+	if n.wire == nil {
+		return nil
+	}
+	var c region.RegionsConfig
+	if f := n.cfg.Federation; f != nil {
+		c = region.RegionsConfig{Advertise: f.Advertise, OwnAddress: f.Advertise != "", Seeds: f.Seeds}
+	}
+	n.regions = region.NewRegions(n.members, n.wire, c)
+	n.engine = multiregion.New(multiregion.Config{
+		Cluster: n.cluster, Link: n.regions.Link(), Materials: n.service, Logger: n.log,
+		Ask: func(ctx context.Context, from string, question []byte) ([]byte, error) {
+			return n.server.AnswerRegion(ctx, from, question)
+		},
+		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now),
+	})
+	n.service.Federate(n.engine)
+	n.regions.SetLag(n.lags)
+	if f := n.cfg.Federation; f != nil && f.Listen != "" {
+		if _, err := n.wire.ListenAlso(f.Listen); err != nil {
+			return fmt.Errorf("federation: %w", err)
+		}
+	}
+	return nil
+}
+
+// lags are how far the synchronization with the other regions is, as the leader knows it.
+func (n *node) lags() map[string]region.Lag {
+	st := n.cluster.State()
+	all := map[string]region.Lag{}
+	for _, s := range n.engine.Status() {
+		if s.State != fsm.RegionFederated {
+			continue
+		}
+		lag := region.Lag{Behind: time.Since(n.started)} // never in step since the node leads, which is not before it started
+		if !s.InStep.IsZero() {
+			lag.Behind = time.Since(s.InStep)
+		}
+		all[s.Region] = lag
+	}
+	for k := range st.Unsettled(fsm.KeyRef{}) {
+		for _, m := range k.Set.Members {
+			if lag, ok := all[m.Region]; ok {
+				lag.Pending++
+				all[m.Region] = lag
+			}
+		}
+	}
+	return all
 }
 
 // keepMembership looks after the node's place among the others for as long as it lives.

@@ -37,6 +37,8 @@ type File struct {
 	// Events are the targets of event notifications.
 	Events  []Events `hcl:"events,block"`
 	Cluster *Cluster `hcl:"cluster,block"`
+	// Federation is how nodes of other regions meet this one; without it they do at the address of the cluster block.
+	Federation *Federation `hcl:"federation,block"`
 	// AdminSocket is the Unix socket of trent operator, admin.sock in the data directory if empty.
 	AdminSocket string `hcl:"admin_socket,optional"`
 	Log         *Log   `hcl:"log,block"`
@@ -115,6 +117,13 @@ type Cluster struct {
 
 	// Timeout is ElectionTimeout parsed, Drain DrainDelay.
 	Timeout, Drain time.Duration
+}
+
+// Federation says where nodes of other regions reach this one, where that is not the address of the cluster block.
+type Federation struct {
+	Listen    string   `hcl:"listen,optional"`    // a further address, for other regions only
+	Advertise string   `hcl:"advertise,optional"` // what they are told: a public name, the outside of a NAT
+	Seeds     []string `hcl:"seeds,optional"`     // addresses of their nodes, besides those that they tell
 }
 
 // Log configures the operator's log.
@@ -206,6 +215,14 @@ func (f *File) Complete(base string) error {
 	if f.Cluster != nil {
 		if err := f.Cluster.complete(); err != nil {
 			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	if f.Federation != nil {
+		if f.Cluster == nil {
+			return errors.New("federation: a region of one node needs a cluster block too: it is the port on which nodes meet")
+		}
+		if err := f.Federation.complete(); err != nil {
+			return fmt.Errorf("federation: %w", err)
 		}
 	}
 	setDefault(&f.AdminSocket, filepath.Join(f.DataDir, "admin.sock"))
@@ -345,6 +362,25 @@ func (c *Cluster) complete() error {
 	}
 	if c.Drain > time.Minute {
 		return fmt.Errorf("drain_delay is %v; at most 1m", c.Drain)
+	}
+	return nil
+}
+
+func (d *Federation) complete() error {
+	if d.Listen != "" {
+		host, _, err := net.SplitHostPort(d.Listen)
+		if err != nil {
+			return fmt.Errorf("listen %q is not host:port", d.Listen)
+		}
+		if ip := net.ParseIP(host); d.Advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
+			return fmt.Errorf("listen %q does not say where other regions reach this node; set advertise to host:port", d.Listen)
+		}
+		setDefault(&d.Advertise, d.Listen)
+	}
+	for _, a := range append([]string{d.Advertise}, d.Seeds...) {
+		if host, port, err := net.SplitHostPort(a); a != "" && (err != nil || host == "" || port == "" || len(a) > 255) {
+			return fmt.Errorf("%q is not host:port", a)
+		}
 	}
 	return nil
 }
