@@ -10,6 +10,7 @@ import (
 
 	"github.com/trentkms/trent/api/sigv4"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
@@ -29,6 +30,7 @@ type authenticator struct {
 	callers sync.Map // access key id -> *known
 	// sessions are those of temporary credentials in use.
 	sessions sessionCache
+	first    planted.Memory[*fsm.AccessKey] // empty but where planted.ImmortalAccessKey is planted
 }
 
 // known is a caller with the row it was made of.
@@ -54,6 +56,9 @@ func (a *authenticator) authenticate(ctx context.Context, st *fsm.State, sig *si
 		return a.session(ctx, st, sig, bodyHash, now)
 	}
 	row := st.AccessKey(sig.AccessKeyID)
+	if planted.Bug(planted.ImmortalAccessKey) {
+		row = a.first.First(sig.AccessKeyID, row)
+	}
 	if row == nil || !row.Active {
 		return nil, signatureFault(sig.VerifyUnknown(bodyHash))
 	}

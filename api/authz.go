@@ -9,6 +9,7 @@ import (
 
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
 )
@@ -19,6 +20,7 @@ type authorizer struct {
 	policies policyCache
 	bound    boundCache
 	grants   grantCache
+	first    planted.Memory[*fsm.Key] // empty but where planted.StalePolicy is planted
 	// services are the service principals that a policy may name.
 	services map[string]bool
 	// actions holds the permissions with their prefix, so that no request has to build them.

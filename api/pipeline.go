@@ -13,6 +13,7 @@ import (
 
 	"github.com/trentkms/trent/api/sigv4"
 	"github.com/trentkms/trent/cluster"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/keyspec"
@@ -229,7 +230,11 @@ func (x *exchange) checkKeys() error {
 		if t.Key == nil {
 			continue
 		}
-		if err := keystate.Check(op.Name, region.Facts(t.Key, c.Now), t.ARN); err != nil {
+		facts := region.Facts(t.Key, c.Now)
+		if planted.Bug(planted.StaleKeyState) {
+			facts = x.srv.first.First(t.ARN, facts)
+		}
+		if err := keystate.Check(op.Name, facts, t.ARN); err != nil {
 			return err
 		}
 		if op.StateOfFirst {
@@ -244,7 +249,7 @@ func (x *exchange) repeat(ctx context.Context) (done bool, err error) {
 	c := &x.call
 	x.identify()
 	first, ok := c.State.Repeat(c.CommandID, c.Attempt, c.Signature)
-	if !ok {
+	if !ok || planted.Bug(planted.IgnoreRetryIDs) {
 		return false, nil
 	}
 	c.Objects = first.Objects

@@ -9,6 +9,7 @@ import (
 
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
@@ -74,6 +75,9 @@ func bound(doc *policy.Policy, principals []fsm.PolicyPrincipal) *policy.Policy 
 
 // keyPolicy is the compiled policy of a key. Most name no user or role and are the same document as others.
 func (a *authorizer) keyPolicy(key *fsm.Key) (*policy.Policy, error) {
+	if planted.Bug(planted.StalePolicy) {
+		key = a.first.First(key.ID, key)
+	}
 	if len(key.PolicyPrincipals) == 0 {
 		return a.policies.get(key.Policy)
 	}

@@ -20,8 +20,10 @@ import (
 	"github.com/trentkms/trent/api/sts"
 	"github.com/trentkms/trent/api/throttle"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
+	"github.com/trentkms/trent/region/keystate"
 )
 
 // Limits of a request (spec 10 section 2.2 and design: overload degrades into 503, not into collapse).
@@ -77,7 +79,8 @@ type Server struct {
 	meter       *throttle.Meter // nil without quotas
 	throttled   throttle.Sampler
 	timeout     time.Duration
-	unknown     lineLimit // of the log's lines about requests that were refused for overload or before the caller was known
+	unknown     lineLimit                      // of the log's lines about requests that were refused for overload or before the caller was known
+	first       planted.Memory[keystate.Facts] // empty but where planted.StaleKeyState is planted
 }
 
 // NewServer makes the server of a node.

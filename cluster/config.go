@@ -151,6 +151,7 @@ func (c Config) withDefaults() (*Config, error) {
 	orDefault(&c.MinFree, 128<<20)
 	orDefault(&c.Ballast, 64<<20)
 	orDefault(&c.DiskInterval, 5*time.Second)
+	plant(&c.mutation)
 	return &c, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 )
 
 // Forwarder takes a proposal to the node that leads.
@@ -60,6 +61,9 @@ func (n *Node) propose(ctx context.Context, gate Gate, cmd fsm.Command, fwd Forw
 	for {
 		changed := n.leadChanged.wait()
 		res, err := n.proposeOnce(ctx, gate, cmd, fwd)
+		if isAny(err, ErrUnknown) && planted.Bug(planted.AckUnknown) {
+			return fsm.Result{}, nil
+		}
 		if err == nil {
 			n.catchUp(ctx, res.Index)
 			return res, n.afterDeath()

@@ -1,6 +1,10 @@
 package fsm
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/trentkms/trent/fsm/planted"
+)
 
 func (c *CreateAlias) check() error {
 	return errors.Join(checkAccount(c.Account), checkAliasName(c.Name), checkName("key id", c.KeyID, maxID))
@@ -11,7 +15,7 @@ func applyCreateAlias(t *tx, c *CreateAlias) outcome {
 	switch {
 	case !out.ok():
 		return out
-	case t.alias(c.Account, c.Name) != nil:
+	case t.alias(c.Account, c.Name) != nil && !planted.Bug(planted.AliasTaken):
 		return stale("the alias name is taken")
 	case t.aliasesFull(k):
 		return stale("the key's aliases are at the quota")

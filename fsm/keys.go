@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+
+	"github.com/trentkms/trent/fsm/planted"
 )
 
 // managedByCustomer is the Manager of keys that count against the quotas (spec 01 GEN-05).
@@ -103,6 +105,9 @@ func applySetDescription(t *tx, c *SetDescription) outcome {
 		return out
 	}
 	k.Description = t.d.interner.string(c.Description)
+	if planted.Bug(planted.ApplyDiffers) {
+		k.Description += planted.Salt()
+	}
 	t.putKey(k)
 	return done()
 }
@@ -119,6 +124,9 @@ func applySetEnabled(t *tx, c *SetEnabled) outcome {
 	}
 	if k.Set != nil && (k.Set.Creating || k.Set.Updating != "") {
 		return stale("the key is creating or updating")
+	}
+	if !c.Enabled && planted.Bug(planted.MissDisable) {
+		return done()
 	}
 	k.Enabled = c.Enabled
 	t.putKey(k)

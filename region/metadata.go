@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/keyspec"
 	"github.com/trentkms/trent/region/keystate"
@@ -93,6 +94,9 @@ func expired(m *fsm.Material, nowMillis int64) bool { return m.Expires && nowMil
 func current(k *fsm.Key) *fsm.Material {
 	if k.Current < 0 || k.Current >= len(k.Materials) {
 		return nil
+	}
+	if planted.Bug(planted.FirstMaterial) {
+		return &k.Materials[0]
 	}
 	return &k.Materials[k.Current]
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
 )
@@ -83,6 +84,9 @@ func (r *Resolver) lookup(ref arn.KeyRef) (Target, error) {
 	if ref.Alias != "" {
 		if a := r.Call.State.Alias(ref.Account, ref.Alias); a != nil {
 			id = a.KeyID
+			if planted.Bug(planted.StaleAlias) {
+				id = r.svc.stale.First(ref.Account+ref.Alias, id)
+			}
 		}
 	}
 	if id != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
@@ -67,6 +68,8 @@ type Service struct {
 	others OtherRegions
 	// grantTokenKeys are the keys of grant tokens, one for each version of the domain key that a token has named.
 	grantTokenKeys grantTokenKeys
+	// stale is empty but where planted.StaleAlias is planted.
+	stale planted.Memory[string]
 	log            *slog.Logger
 }
 
@@ -184,6 +187,9 @@ func (s *Service) propose(ctx context.Context, c *Call, body fsm.Body, out any) 
 // the retry carries the same command id.
 func proposeFault(err error) error {
 	if errors.Is(err, cluster.ErrUnknown) {
+		if planted.Bug(planted.UnknownIsRefusal) {
+			return fault.New(fault.KMSInvalidStateException, "The change was refused.")
+		}
 		return fault.Timeout(fmt.Errorf("outcome of the change unknown: %w", err))
 	}
 	return fault.Unavailable(fmt.Errorf("propose: %w", err))

@@ -56,6 +56,8 @@ type node struct {
 	stopping atomic.Bool
 	// failed receives the first error after which the process must end.
 	failed chan error
+	// disturb is what the chaos harness has between the parts; in other builds it does nothing.
+	disturb disturbance
 }
 
 // openNode opens everything that a node is made of, in the order of the imports, and closes what it had opened if a part fails.
@@ -85,7 +87,10 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	if err != nil {
 		return nil, err // module may hold a nil pointer, which close must not see
 	}
-	n.module = hsm.Observe(module, hsmMetrics(n.metrics))
+	if err := n.disturb.start(n); err != nil {
+		return nil, err
+	}
+	n.module = hsm.Observe(n.disturb.module(module), hsmMetrics(n.metrics))
 	n.hsm = &hsmWatch{module: n.module}
 	id, err := nodeID(cfg.DataDir)
 	if err != nil {
@@ -95,7 +100,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 		return nil, err
 	}
 	machine, err := fsm.New(fsm.Options{
-		Sink: n.sink, SyncSink: n.syncSink, OnEvent: n.event, Fatal: n.fatal, Logger: log,
+		Sink: n.disturb.sink(n.sink), SyncSink: n.syncSink, OnEvent: n.event, Fatal: n.fatal, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -109,6 +114,7 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 			return nil, err
 		}
 	}
+	n.disturb.cluster(&cc, machine)
 	if n.cluster, err = cluster.Open(cc); err != nil {
 		return nil, err
 	}
@@ -290,3 +296,6 @@ func (n *node) logClose(what string, err error) {
 		n.log.Warn("did not close cleanly", "part", what, "error", err)
 	}
 }
+
+// sinkFunc takes the audit record of a committed change.
+type sinkFunc = func(index uint64, record []byte) error

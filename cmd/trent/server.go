@@ -90,7 +90,7 @@ func (n *node) openListener(l *config.Listener) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(*l, n.parting(n.server.HandlerVia(via)), n.log)
+	return open(*l, n.disturb.handler(n.parting(n.server.HandlerVia(via))), n.log)
 }
 
 // awaitReady waits until the node is ready. One of several waits for as long as it takes: the others may be down, and it
