@@ -1,0 +1,219 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// network is a bridge with a namespace for each node. The harness has the first address on the bridge.
+type network struct {
+	tag    string // four hex digits that name what belongs to this lab
+	prefix string // of the addresses
+	spaces []*namespace
+}
+
+// namespace is a node's own network.
+type namespace struct {
+	net    *network
+	name   string
+	ip     string
+	queues []*queue
+}
+
+// HaveNetwork says why nodes cannot have networks of their own here, nil if they can.
+func HaveNetwork() error {
+	if os.Geteuid() != 0 {
+		return errors.New("not root")
+	}
+	for _, tool := range []string{"ip", "iptables"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not installed", tool)
+		}
+	}
+	n, err := newNetwork()
+	if err != nil {
+		return err
+	}
+	_, err = n.add("probe")
+	if err == nil {
+		err = n.spaces[0].iptables("-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
+	}
+	return errors.Join(err, n.close())
+}
+
+func newNetwork() (*network, error) {
+	// The address range is drawn, so that labs can run beside each other; the name is drawn with it.
+	x := rand.IntN(0xffff)
+	n := &network{tag: fmt.Sprintf("%04x", x), prefix: fmt.Sprintf("10.%d.%d.", 128+x>>9, x&0xff)}
+	if err := ip("link add trc%[1]s type bridge", "addr add %[2]s1/24 dev trc%[1]s", "link set trc%[1]s up")(n.tag, n.prefix); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	return n, nil
+}
+
+// ip returns a function that fills arguments into lines and has ip run them as one batch.
+func ip(lines ...string) func(args ...any) error {
+	return func(args ...any) error {
+		var b strings.Builder
+		for _, l := range lines {
+			// Every line may use any argument.
+			fmt.Fprintln(&b, strings.Split(fmt.Sprintf(l, args...), "%!(EXTRA")[0])
+		}
+		cmd := exec.Command("ip", "-batch", "-")
+		cmd.Stdin = strings.NewReader(b.String())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("ip: %w: %s", err, out)
+		}
+		return nil
+	}
+}
+
+// add makes the network of a node.
+func (n *network) add(node string) (*namespace, error) {
+	k := len(n.spaces) + 2
+	s := &namespace{net: n, name: fmt.Sprintf("trc%s-%s", n.tag, node), ip: n.prefix + strconv.Itoa(k)}
+	n.spaces = append(n.spaces, s)
+	err := ip("netns add %[1]s", "link add tv%[2]s%[3]d type veth peer name eth0 netns %[1]s",
+		"link set tv%[2]s%[3]d master trc%[2]s up")(s.name, n.tag, k)
+	if err == nil {
+		err = ip("-n %[1]s addr add %[2]s/24 dev eth0", "-n %[1]s link set eth0 up", "-n %[1]s link set lo up")(s.name, s.ip)
+	}
+	return s, err
+}
+
+func (n *network) close() error {
+	var errs []error
+	for _, s := range n.spaces {
+		errs = append(errs, s.heal())
+		if out, err := exec.Command("ip", "netns", "del", s.name).CombinedOutput(); err != nil {
+			errs = append(errs, fmt.Errorf("ip netns del: %w: %s", err, out))
+		}
+	}
+	if out, err := exec.Command("ip", "link", "del", "trc"+n.tag).CombinedOutput(); err != nil {
+		errs = append(errs, fmt.Errorf("ip link del: %w: %s", err, out))
+	}
+	return errors.Join(errs...)
+}
+
+func (n *network) heal() error {
+	var errs []error
+	for _, s := range n.spaces {
+		errs = append(errs, s.heal())
+	}
+	return errors.Join(errs...)
+}
+
+// wrap is the command line that runs a program in the namespace; a nil namespace changes nothing.
+func (s *namespace) wrap(name string, args []string) (string, []string) {
+	if s == nil {
+		return name, args
+	}
+	return "ip", append([]string{"netns", "exec", s.name, name}, args...)
+}
+
+func (s *namespace) iptables(args ...string) error {
+	out, err := exec.Command("ip", append([]string{"netns", "exec", s.name, "iptables", "-w"}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("iptables %v: %w: %s", args, err, out)
+	}
+	return nil
+}
+
+// heal removes all rules and lets held packets go.
+func (s *namespace) heal() error {
+	err := s.iptables("-F")
+	for _, q := range s.queues {
+		err = errors.Join(err, q.close())
+	}
+	s.queues = nil
+	return err
+}
+
+// dropped counts the packets that rules have dropped or queued since they were made.
+func (s *namespace) dropped() (packets int64) {
+	out, err := exec.Command("ip", "netns", "exec", s.name, "iptables", "-w", "-nvxL").Output()
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) > 3 && (f[2] == "DROP" || f[2] == "REJECT" || f[2] == "NFQUEUE") {
+			n, _ := strconv.ParseInt(f[0], 10, 64)
+			packets += n
+		}
+	}
+	return packets
+}
+
+var errNoNetwork = errors.New("the nodes have no networks of their own")
+
+// Cut has a node drop what comes from others: one direction of their links.
+func (n *Node) Cut(from ...*Node) error { return n.reject("DROP", nil, from) }
+
+// Refuse is Cut with an answer: connections end at once instead of hanging.
+func (n *Node) Refuse(from ...*Node) error {
+	return n.reject("REJECT", []string{"--reject-with", "tcp-reset"}, from)
+}
+
+func (n *Node) reject(target string, more []string, from []*Node) error {
+	if n.ns == nil {
+		return errNoNetwork
+	}
+	for _, f := range from {
+		if f == n {
+			continue
+		}
+		if err := n.ns.iptables(append([]string{"-A", "INPUT", "-p", "tcp", "-s", f.ns.ip, "-j", target}, more...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CutClients has a node drop what its clients send.
+func (n *Node) CutClients() error {
+	if n.ns == nil {
+		return errNoNetwork
+	}
+	return n.ns.iptables("-A", "INPUT", "-s", n.ns.net.prefix+"1", "-j", "DROP")
+}
+
+// Lose has a node lose a share of the packets that come from others.
+func (n *Node) Lose(share float64, from ...*Node) error {
+	if n.ns == nil {
+		return errNoNetwork
+	}
+	for _, f := range from {
+		if f == n {
+			continue
+		}
+		if err := n.ns.iptables("-A", "INPUT", "-s", f.ns.ip, "-m", "statistic", "--mode", "random", "--probability", fmt.Sprintf("%.4f", share), "-j", "DROP"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HealLinks ends every disturbance of what comes to a node.
+func (n *Node) HealLinks() error {
+	if n.ns == nil {
+		return nil
+	}
+	return n.ns.heal()
+}
+
+// Dropped counts the packets to this node that were dropped or held since its links were last healed.
+func (n *Node) Dropped(context.Context) int64 {
+	if n.ns == nil {
+		return 0
+	}
+	return n.ns.dropped()
+}
