@@ -53,27 +53,25 @@ func newNetwork() (*network, error) {
 	// The address range is drawn, so that labs can run beside each other; the name is drawn with it.
 	x := rand.IntN(0xffff)
 	n := &network{tag: fmt.Sprintf("%04x", x), prefix: fmt.Sprintf("10.%d.%d.", 128+x>>9, x&0xff)}
-	if err := ip("link add trc%[1]s type bridge", "addr add %[2]s1/24 dev trc%[1]s", "link set trc%[1]s up")(n.tag, n.prefix); err != nil {
+	bridge := "trc" + n.tag
+	if err := ip("", "link add "+bridge+" type bridge", "addr add "+n.prefix+"1/24 dev "+bridge, "link set "+bridge+" up"); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 	return n, nil
 }
 
-// ip returns a function that fills arguments into lines and has ip run them as one batch.
-func ip(lines ...string) func(args ...any) error {
-	return func(args ...any) error {
-		var b strings.Builder
-		for _, l := range lines {
-			// Every line may use any argument.
-			fmt.Fprintln(&b, strings.Split(fmt.Sprintf(l, args...), "%!(EXTRA")[0])
-		}
-		cmd := exec.Command("ip", "-batch", "-")
-		cmd.Stdin = strings.NewReader(b.String())
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("ip: %w: %s", err, out)
-		}
-		return nil
+// ip has ip carry out lines, as one batch. space is the namespace, "" for the harness's own.
+func ip(space string, lines ...string) error {
+	args := []string{"-batch", "-"}
+	if space != "" {
+		args = append([]string{"-n", space}, args...)
 	}
+	cmd := exec.Command("ip", args...)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip: %w: %s", err, out)
+	}
+	return nil
 }
 
 // add makes the network of a node.
@@ -81,10 +79,10 @@ func (n *network) add(node string) (*namespace, error) {
 	k := len(n.spaces) + 2
 	s := &namespace{net: n, name: fmt.Sprintf("trc%s-%s", n.tag, node), ip: n.prefix + strconv.Itoa(k)}
 	n.spaces = append(n.spaces, s)
-	err := ip("netns add %[1]s", "link add tv%[2]s%[3]d type veth peer name eth0 netns %[1]s",
-		"link set tv%[2]s%[3]d master trc%[2]s up")(s.name, n.tag, k)
+	outer := fmt.Sprintf("tv%s%d", n.tag, k)
+	err := ip("", "netns add "+s.name, "link add "+outer+" type veth peer name eth0 netns "+s.name, "link set "+outer+" master trc"+n.tag+" up")
 	if err == nil {
-		err = ip("-n %[1]s addr add %[2]s/24 dev eth0", "-n %[1]s link set eth0 up", "-n %[1]s link set lo up")(s.name, s.ip)
+		err = ip(s.name, "addr add "+s.ip+"/24 dev eth0", "link set eth0 up", "link set lo up")
 	}
 	return s, err
 }
