@@ -59,6 +59,7 @@ func command(ctx context.Context, args []string) error {
 	f.BoolVar(&o.Keep, "keep", false, "keep data and logs of a run without anomalies too")
 	f.IntVar(&o.Clients, "clients", o.Clients, "clients of each workload")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of each decisive scenario; 0: none")
+	f.BoolVar(&o.stopAtFirst, "stop", false, "stop at the first anomaly of the rounds")
 	f.StringVar(&o.Bugs, "bugs", "", "planted faults, comma-separated")
 	f.StringVar(&o.BugNodes, "bug-nodes", "", "numbers of the nodes that they are planted in; all if empty")
 	f.IntVar(&o.Snapshot, "snapshot-entries", o.Snapshot, "entries between snapshots; 0 as in production")

@@ -30,7 +30,6 @@ type result struct {
 	Events    []nemesis.Event
 	Faulted   [2]int64 // from the first fault to the end of the last, nanoseconds of the run
 	Gaps      []gap    // longest spans without a success, by node
-	States    int      // indexes at which states were compared
 	Anomalies []check.Anomaly
 	Void      []string
 	Skipped   map[string]string // faults and abilities that this machine or build lacks
@@ -160,7 +159,7 @@ func (r *result) summary() string {
 }
 
 // write leaves run.json, report.md, report.html and the pictures of anomalies.
-func (r *result) write(dir string, _ *history.Writer) error {
+func (r *result) write(dir string) error {
 	if r.timeline == nil {
 		r.timeline = newTimeline(nil, r.Events)
 	}
@@ -230,7 +229,7 @@ func (r *result) markdown() string {
 		c := r.Counts[name]
 		p("| %s | %d | %d | %d | %d (%.2f %%) |", name, c.OK, c.Refused, c.Failed, c.Unknown, 100*float64(c.Unknown)/float64(max(1, c.total())))
 	}
-	p("\n%.0f operations a second before the first fault. States compared at %d indexes.", r.rate(), r.States)
+	p("\n%.0f operations a second before the first fault.", r.rate())
 	if len(r.Rounds) > 0 {
 		p("\n## Decisive scenarios\n\n| scenario | rounds | void | uses sent after the acknowledged disable | of them succeeded | change acknowledged after: median, worst |\n|---|---|---|---|---|---|")
 		for _, s := range r.Rounds {

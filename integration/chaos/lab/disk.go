@@ -126,16 +126,16 @@ func (d *disk) close() error {
 		err = errors.Join(err, syscall.Unmount(d.path, 0), os.Remove(d.path))
 		return errors.Join(err, os.Rename(keep, d.path))
 	case DiskFuse:
-		err := syscall.Unmount(d.path, syscall.MNT_DETACH)
 		if d.proc != nil {
-			_ = d.proc.cmd.Process.Signal(syscall.SIGTERM)
+			_ = d.proc.cmd.Process.Signal(syscall.SIGTERM) // it unmounts
 			select {
 			case <-d.proc.ended:
 			case <-time.After(5 * time.Second):
+				_ = syscall.Unmount(d.path, syscall.MNT_DETACH)
 				d.proc.kill()
 			}
 		}
-		return errors.Join(err, os.Remove(d.path), os.Rename(d.back, d.path))
+		return errors.Join(os.Remove(d.path), os.Rename(d.back, d.path))
 	}
 	return nil
 }

@@ -123,7 +123,9 @@ func (q *queue) close() error {
 	q.closed = true
 	q.mu.Unlock()
 	q.end()
-	return errors.Join(q.nf.Close(), q.ns.Close())
+	err := q.nf.Close()
+	_ = q.ns.Close() // the library may have closed it
+	return err
 }
 
 // Slow has packets from others reach a node after a delay between least and most, each its own, so that they overtake each other.
