@@ -330,5 +330,9 @@ func (x *queryExchange) end(status int) {
 	if x.bad == nil {
 		return
 	}
-	x.logFailure(status, "operation", name, "requestID", x.id, "code", code, "fault", x.fault)
+	var why any = x.bad.Message
+	if x.fault != nil { // an error that IAM and STS have for themselves is none
+		why = x.fault
+	}
+	x.logFailure(status, "operation", name, "requestID", x.id, "code", code, "fault", why)
 }

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"html/template"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"github.com/trentkms/trent/integration/chaos/check"
 	"github.com/trentkms/trent/integration/chaos/history"
 	"github.com/trentkms/trent/integration/chaos/nemesis"
+	"github.com/trentkms/trent/integration/chaos/report"
 )
 
 // result is what a run found; run.json keeps it.
@@ -25,25 +28,20 @@ type result struct {
 	Started   time.Time
 	Took      time.Duration
 	Nodes     int
-	Counts    map[string]counts // by workload
+	Total     report.Count
+	Rate      float64 // operations a second before the first fault
 	Rounds    []rounds
 	Events    []nemesis.Event
-	Faulted   [2]int64 // from the first fault to the end of the last, nanoseconds of the run
-	Gaps      []gap    // longest spans without a success, by node
+	Faulted   [2]int64        // from the first fault to the end of the last, nanoseconds of the run
+	Outages   []report.Outage // the longest of each node, then of all nodes together
 	Anomalies []check.Anomaly
 	Void      []string
 	Skipped   map[string]string // faults and abilities that this machine or build lacks
 	Error     string            `json:",omitempty"`
 
-	calmOps  int
-	calmTime time.Duration
-	timeline *timeline
+	ops      []history.Op
+	from, to int64 // the first and the last call
 }
-
-// counts are the operations of one workload by outcome.
-type counts struct{ OK, Refused, Unknown, Failed int }
-
-func (c counts) total() int { return c.OK + c.Refused + c.Unknown + c.Failed }
 
 // rounds sums a scenario up.
 type rounds struct {
@@ -59,79 +57,31 @@ func (r *rounds) add(one nemesis.Round) {
 	r.Elections = append(r.Elections, one.Election)
 }
 
-// gap is a span in which no client of a node had a success.
-type gap struct {
-	Node     string // "all" for the region as a whole
-	From, To int64
-}
-
-func (g gap) length() time.Duration { return time.Duration(g.To - g.From) }
-
 // count reads the history.
 func (r *result) count(ops []history.Op) {
-	r.Counts = map[string]counts{}
-	r.timeline = newTimeline(ops, r.Events)
-	last := map[string]int64{}
-	worst := map[string]gap{}
-	byEnd := slices.Clone(ops)
-	slices.SortFunc(byEnd, func(a, b history.Op) int { return int(min(1, max(-1, a.Return-b.Return))) })
-	for _, op := range byEnd {
-		c := r.Counts[op.Workload]
-		switch op.Outcome {
-		case history.OK:
-			c.OK++
-		case history.Refused:
-			c.Refused++
-		case history.Unknown:
-			c.Unknown++
-		default:
-			c.Failed++
-		}
-		r.Counts[op.Workload] = c
-		if op.Call < r.Faulted[0] && op.Return != math.MaxInt64 {
-			r.calmOps++
-		}
-		if op.Outcome != history.OK {
-			continue
-		}
-		for _, who := range []string{"all", op.Node} {
-			if from, ok := last[who]; ok && op.Return-from > int64(worst[who].length()) {
-				worst[who] = gap{who, from, op.Return}
-			}
-			last[who] = op.Return
+	r.ops = ops
+	r.Total = report.Total(ops)
+	if len(ops) == 0 {
+		return
+	}
+	byCall := func(a, b history.Op) int { return cmp.Compare(a.Call, b.Call) }
+	r.from, r.to = slices.MinFunc(ops, byCall).Call, slices.MaxFunc(ops, byCall).Call
+	calm := 0
+	whole := slices.Clone(ops)
+	for i := range whole {
+		whole[i].Node = "all nodes together"
+		if whole[i].Call < r.Faulted[0] {
+			calm++
 		}
 	}
-	if len(ops) > 0 {
-		first := slices.MinFunc(ops, func(a, b history.Op) int { return int(min(1, max(-1, a.Call-b.Call))) }).Call
-		r.calmTime = time.Duration(r.Faulted[0] - first)
-	}
-	for _, g := range worst {
-		r.Gaps = append(r.Gaps, g)
-	}
-	slices.SortFunc(r.Gaps, func(a, b gap) int { return strings.Compare(a.Node, b.Node) })
+	r.Rate = float64(calm) / max(time.Duration(r.Faulted[0]-r.from).Seconds(), 0.1)
+	r.Outages = append(report.Outages(ops, r.from, r.to), report.Outages(whole, r.from, r.to)...)
 }
 
-// rate is the traffic before the first fault, operations a second.
-func (r *result) rate() float64 {
-	if r.calmTime <= 0 {
-		return 0
-	}
-	return float64(r.calmOps) / r.calmTime.Seconds()
-}
-
-func (r *result) sum() (c counts) {
-	for _, w := range r.Counts {
-		c.OK, c.Refused, c.Unknown, c.Failed = c.OK+w.OK, c.Refused+w.Refused, c.Unknown+w.Unknown, c.Failed+w.Failed
-	}
-	return c
-}
-
-// longest is the longest span in which no client of any node had a success.
+// longest is the longest span in which no node answered anybody.
 func (r *result) longest() time.Duration {
-	for _, g := range r.Gaps {
-		if g.Node == "all" {
-			return g.length()
-		}
+	if n := len(r.Outages); n > 0 {
+		return r.Outages[n-1].Length()
 	}
 	return 0
 }
@@ -139,15 +89,15 @@ func (r *result) longest() time.Duration {
 // summary is the run in a few lines.
 func (r *result) summary() string {
 	var b strings.Builder
-	c := r.sum()
-	fmt.Fprintf(&b, "seed %d, %v: %d operations (%d done, %d refused, %d failed, %d of unknown outcome)", r.Options.Seed, r.Took.Round(time.Second), c.total(), c.OK, c.Refused, c.Failed, c.Unknown)
+	c := r.Total
+	fmt.Fprintf(&b, "seed %d, %v: %d operations (%d done, %d refused, %d failed, %d of unknown outcome)", r.Options.Seed, r.Took.Round(time.Second), c.Total(), c.OK, c.Refused, c.Failed, c.Unknown)
 	steps, shown := nemesis.Proven(r.Events)
 	made, seen := 0, 0
 	for f, n := range steps {
 		made, seen = made+n, seen+shown[f]
 	}
 	fmt.Fprintf(&b, "; %d faults of %d kinds, %d with a proven effect", made, len(steps), seen)
-	fmt.Fprintf(&b, "; longest time without any success %v", r.longest().Round(time.Millisecond))
+	fmt.Fprintf(&b, "; longest time without any answer %v", r.longest().Round(time.Millisecond))
 	for _, s := range r.Rounds {
 		fmt.Fprintf(&b, "; %s: %d rounds, %d of %d forbidden uses succeeded", s.Name, s.Rounds, s.Forbidden, s.Sent)
 	}
@@ -160,9 +110,6 @@ func (r *result) summary() string {
 
 // write leaves run.json, report.md, report.html and the pictures of anomalies.
 func (r *result) write(dir string) error {
-	if r.timeline == nil {
-		r.timeline = newTimeline(nil, r.Events)
-	}
 	b, err := json.MarshalIndent(r, "", " ")
 	errs := []error{err, os.WriteFile(filepath.Join(dir, "run.json"), append(b, '\n'), 0o644)}
 	errs = append(errs, os.WriteFile(filepath.Join(dir, "report.md"), []byte(r.markdown()), 0o644))
@@ -219,17 +166,11 @@ func (r *result) markdown() string {
 	for _, a := range r.Anomalies {
 		p("- %v", a)
 	}
-	p("\n## Operations\n\n| workload | done | refused | failed | unknown outcome |\n|---|---|---|---|---|")
-	names := make([]string, 0, len(r.Counts))
-	for name := range r.Counts {
-		names = append(names, name)
+	if len(r.ops) > 0 {
+		p("\n## Operations\n")
+		_ = report.Tables(&b, r.ops, r.from, r.to) // a builder does not fail
+		p("\nAll nodes together answered nobody for at most %v. Before the first fault clients made %.0f operations a second.", r.longest().Round(time.Millisecond), r.Rate)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		c := r.Counts[name]
-		p("| %s | %d | %d | %d | %d (%.2f %%) |", name, c.OK, c.Refused, c.Failed, c.Unknown, 100*float64(c.Unknown)/float64(max(1, c.total())))
-	}
-	p("\n%.0f operations a second before the first fault.", r.rate())
 	if len(r.Rounds) > 0 {
 		p("\n## Decisive scenarios\n\n| scenario | rounds | void | uses sent after the acknowledged disable | of them succeeded | change acknowledged after: median, worst |\n|---|---|---|---|---|---|")
 		for _, s := range r.Rounds {
@@ -244,10 +185,6 @@ func (r *result) markdown() string {
 	p("\n## Faults\n\n| fault | times | with a proven effect | until every node served: median | worst |\n|---|---|---|---|---|")
 	for _, f := range r.faultRows() {
 		p("| %s | %d | %d | %v | %v |", f.Name, f.Steps, f.Shown, f.Median.Round(time.Millisecond), f.Worst.Round(time.Millisecond))
-	}
-	p("\n## Longest time without a success\n\n| node | length | at |\n|---|---|---|")
-	for _, g := range r.Gaps {
-		p("| %s | %v | %v |", g.Node, g.length().Round(time.Millisecond), time.Duration(g.From).Round(time.Millisecond))
 	}
 	if len(r.Skipped) > 0 {
 		p("\n## Not done here\n")
@@ -274,4 +211,34 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// page is the report: the picture, then the text.
+var page = template.Must(template.New("report").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Chaos run</title>
+<style>body{font-family:sans-serif;margin:2em;max-width:90em}pre{white-space:pre-wrap}.scroll{overflow-x:auto}.bad{color:#c22}</style></head>
+<body><h1>{{if .Bad}}<span class="bad">{{.Bad}} anomalies</span>{{else}}No anomalies{{end}}</h1>
+<p>{{.Summary}}</p>
+<h2>Availability</h2>
+<div class="scroll">{{.Timeline}}</div>
+<pre>{{.Text}}</pre></body></html>
+`))
+
+func (r *result) html() ([]byte, error) {
+	var picture, b bytes.Buffer
+	if len(r.ops) > 0 {
+		var faults []report.Fault
+		for _, ev := range r.Events {
+			if ev.Skipped == "" {
+				faults = append(faults, report.Fault{Name: ev.Step.String(), From: ev.Start, To: ev.End})
+			}
+		}
+		if err := report.Timeline(&picture, r.ops, faults, r.from, r.to); err != nil {
+			return nil, err
+		}
+	}
+	err := page.Execute(&b, map[string]any{
+		"Bad": len(r.Anomalies), "Summary": r.summary(), "Timeline": template.HTML(picture.String()), "Text": r.markdown(),
+	})
+	return b.Bytes(), err
 }

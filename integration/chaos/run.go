@@ -94,10 +94,10 @@ func (r *running) all(ctx context.Context) error {
 		return err
 	}
 	r.ops = ops
-	if err := r.setUp(ctx); err != nil {
+	if err := r.rounds(ctx); err != nil {
 		return err
 	}
-	if err := r.rounds(ctx); err != nil {
+	if err := r.setUp(ctx); err != nil {
 		return err
 	}
 	runErr := r.traffic(ctx)
@@ -173,7 +173,7 @@ func (r *running) setUp(ctx context.Context) error {
 	first := r.lab.Regions[0]
 	r.target = &workload.Target{
 		Account: lab.Account, Root: workload.Credentials{AccessKeyID: first.AccessKeyID, Secret: first.Secret}, Clock: r.clock,
-		Binary: r.lab.Config.Binary, Skew: r.skew.bounds,
+		Binary: r.lab.Config.Binary, Skew: r.skew.bounds, Record: r.ops.Add,
 		Restart: func() error {
 			for _, n := range r.lab.Nodes() {
 				if err := errors.Join(n.Stop(), n.Start(), n.Await(ctx)); err != nil {
@@ -285,7 +285,7 @@ func (r *running) judge(ctx context.Context, failed error) error {
 		if void := nemesis.Void(r.result.Events, 2); len(void) > 0 {
 			r.result.Void = append(r.result.Void, fmt.Sprintf("these faults showed no effect: %s", strings.Join(void, ", ")))
 		}
-		if rate := r.result.rate(); len(r.work) > 0 && rate < r.o.floor {
+		if rate := r.result.Rate; len(r.work) > 0 && rate < r.o.floor {
 			r.result.Void = append(r.result.Void, fmt.Sprintf("%.0f operations a second outside the faults are too few for the run to mean anything", rate))
 		}
 	}
