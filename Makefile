@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 PACKAGES := ./...
 
-.PHONY: help build run cluster test check fmt vet staticcheck unit race integration fuzz restore-drill bench tools clean
+.PHONY: help build run cluster test check fmt vet staticcheck unit race integration fuzz restore-drill bench chaos chaos-planted tools clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -58,6 +58,15 @@ restore-drill: ## lose a region and bring it back from a snapshot; TRENT_DRILL_K
 
 bench: build ## run the benchmarks; DURATION bounds each measurement
 	$(GO) run ./integration/bench -duration $(DURATION)
+
+# chaos: DURATION of the traffic, SEED (drawn if empty), NODES, REGIONS, FAULTS and WORKLOADS (lists, or all), HSM (embedded, softhsm), ROUNDS.
+CHAOS = $(GO) run ./integration/chaos
+chaos: ## break a cluster in every way that there is and check what clients saw (docs/chaos.md)
+	$(CHAOS) run -duration $(if $(filter command line environment,$(origin DURATION)),$(DURATION),10m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) \
+		-regions $(or $(REGIONS),1) -faults $(or $(FAULTS),all) -workloads $(or $(WORKLOADS),all) -hsm $(or $(HSM),embedded) -rounds $(or $(ROUNDS),500)
+
+chaos-planted: ## show that the harness finds every fault that is planted
+	$(CHAOS) planted -seed $(or $(SEED),1)
 
 clean: ## remove what the build made
 	rm -rf bin

@@ -78,7 +78,7 @@ func tableSection[T any](number byte, table string, primary func(*T) []byte, tak
 					return nil, err
 				}
 			}
-			if table == tableGrants && planted.Bug(planted.SnapshotDropsRow) {
+			if planted.Enabled && planted.Bug(planted.SnapshotDropsRow) && table == tableGrants {
 				return primary(row), nil
 			}
 			return primary(row), l.txn.Insert(table, row)

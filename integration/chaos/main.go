@@ -60,6 +60,7 @@ func command(ctx context.Context, args []string) error {
 	f.IntVar(&o.Clients, "clients", o.Clients, "clients of each workload")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of each decisive scenario; 0: none")
 	f.BoolVar(&o.stopAtFirst, "stop", false, "stop at the first anomaly of the rounds")
+	f.StringVar(&o.Scenarios, "scenarios", o.Scenarios, "the decisive scenarios of the rounds")
 	f.StringVar(&o.Bugs, "bugs", "", "planted faults, comma-separated")
 	f.StringVar(&o.BugNodes, "bug-nodes", "", "numbers of the nodes that they are planted in; all if empty")
 	f.IntVar(&o.Snapshot, "snapshot-entries", o.Snapshot, "entries between snapshots; 0 as in production")
@@ -71,7 +72,7 @@ func command(ctx context.Context, args []string) error {
 		_, err := o.run(ctx)
 		return err
 	case "planted":
-		return planted(ctx, o, f.Args())
+		return huntAll(ctx, o, f.Args())
 	case "check":
 		if f.NArg() != 1 {
 			return errors.New("name the directory of one run")
@@ -89,7 +90,7 @@ type options struct {
 	Faults, Workloads, HSM, Disk, Network string
 	Balancer, Release, Race, Keep         bool
 	Clients, Rounds, Snapshot             int
-	Bugs, BugNodes                        string
+	Bugs, BugNodes, Scenarios             string
 	Out                                   string `json:"-"`
 	// hold bounds how long leaders are stopped in F-P1.
 	hold [2]time.Duration
@@ -106,15 +107,15 @@ type options struct {
 func defaults() options {
 	return options{
 		Duration: 10 * time.Minute, Nodes: 3, Regions: 1, Faults: "all", Workloads: "all", HSM: "embedded", Disk: "auto", Network: "auto",
-		Clients: 2, Rounds: 500, Snapshot: 200, hold: [2]time.Duration{300 * time.Millisecond, 15 * time.Second}, floor: 20,
+		Clients: 2, Rounds: 500, Snapshot: 200, Scenarios: "F-P1,F-P2", hold: [2]time.Duration{300 * time.Millisecond, 15 * time.Second}, floor: 20,
 	}
 }
 
 // command is the command line that repeats the run.
 func (o *options) command() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "go run ./integration/chaos run -seed %d -duration %v -nodes %d -regions %d -faults %s -workloads %s -hsm %s -disk %s -network %s -clients %d -rounds %d -snapshot-entries %d",
-		o.Seed, o.Duration, o.Nodes, o.Regions, o.Faults, o.Workloads, o.HSM, o.Disk, o.Network, o.Clients, o.Rounds, o.Snapshot)
+	fmt.Fprintf(&b, "go run ./integration/chaos run -seed %d -duration %v -nodes %d -regions %d -faults %s -workloads %s -hsm %s -disk %s -network %s -clients %d -rounds %d -scenarios %s -snapshot-entries %d",
+		o.Seed, o.Duration, o.Nodes, o.Regions, o.Faults, o.Workloads, o.HSM, o.Disk, o.Network, o.Clients, o.Rounds, o.Scenarios, o.Snapshot)
 	for _, flag := range []struct {
 		name string
 		on   bool

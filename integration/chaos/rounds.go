@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"time"
 
 	"github.com/trentkms/trent/integration/chaos/check"
@@ -24,8 +25,13 @@ func (r *running) rounds(ctx context.Context) error {
 		x := s.Rng.Float64()
 		return s.Paused(ctx, r.o.hold[0]+time.Duration(x*x*x*float64(span)))
 	}
-	if err := r.scenario(ctx, "F-P1", paused); err != nil {
-		return err
+	if strings.Contains(r.o.Scenarios, "F-P1") {
+		if err := r.scenario(ctx, "F-P1", paused); err != nil {
+			return err
+		}
+	}
+	if !strings.Contains(r.o.Scenarios, "F-P2") {
+		return nil
 	}
 	for _, need := range []string{"network", "failpoints", "queue"} {
 		if why, missing := r.lab.Skips[need]; missing {

@@ -57,6 +57,24 @@ func (n *Node) StepDown(ctx context.Context) error {
 	return n.admin(ctx, http.MethodPost, "/v1/step-down", &none)
 }
 
+// errUnknownPath is what an admin socket answers that does not know a request.
+var errUnknownPath = errors.New("the node does not know the request")
+
+// HaveDomainKeyRotation says why the region's domain key cannot be rotated, nil if it can.
+func (n *Node) HaveDomainKeyRotation(ctx context.Context) error {
+	var any any
+	if err := n.admin(ctx, http.MethodGet, "/v1/domain-key/rotation", &any); errors.Is(err, errUnknownPath) {
+		return err
+	}
+	return nil
+}
+
+// RotateDomainKey begins a rotation of the region's domain key, by way of this node.
+func (n *Node) RotateDomainKey(ctx context.Context) error {
+	var plan any
+	return ask(ctx, n.adminSocket, http.MethodPost, "/v1/domain-key/rotation", struct{}{}, &plan)
+}
+
 func (n *Node) admin(ctx context.Context, method, path string, out any) error {
 	return ask(ctx, n.adminSocket, method, path, nil, out)
 }
@@ -110,6 +128,9 @@ func ask(ctx context.Context, socket, method, path string, body, out any) error 
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		return err
+	}
+	if resp.StatusCode == http.StatusNotFound && !bytes.HasPrefix(bytes.TrimSpace(answer), []byte("{")) {
+		return errUnknownPath
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(answer))

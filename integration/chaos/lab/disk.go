@@ -155,7 +155,7 @@ func (n *Node) FillDisk(left int64) error {
 		size := int64(st.Bavail)*st.Bsize - left
 		return errors.Join(syscall.Fallocate(int(f.Fd()), 0, 0, max(size, 1)), f.Close())
 	case DiskFuse:
-		return n.disk.set(DiskFault{Full: true})
+		return n.disk.set(DiskFault{Full: true, Left: left})
 	}
 	return errors.New("the disk of the node has no bounds")
 }

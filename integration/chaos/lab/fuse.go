@@ -35,8 +35,9 @@ type DiskFault struct {
 	SkipWrites  int `json:"skipWrites,omitempty"`
 	// Delay slows each sync.
 	Delay time.Duration `json:"delay,omitempty"`
-	// Full is a disk without space.
-	Full bool `json:"full,omitempty"`
+	// Full is a disk with only Left bytes of space, and what is freed meanwhile. What files have already can be written again.
+	Full bool  `json:"full,omitempty"`
+	Left int64 `json:"left,omitempty"`
 }
 
 // DiskHits counts what a disk did.
@@ -175,6 +176,7 @@ var (
 	_ fs.NodeCreater  = (*faultNode)(nil)
 	_ fs.NodeStatfser = (*faultNode)(nil)
 	_ fs.NodeRenamer  = (*faultNode)(nil)
+	_ fs.NodeUnlinker = (*faultNode)(nil)
 )
 
 // Open implements fs.NodeOpener.
@@ -188,7 +190,7 @@ func (n *faultNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint
 
 // Create implements fs.NodeCreater.
 func (n *faultNode) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if n.disk.full("") {
+	if !n.disk.take(n.disk.relative(n.EmbeddedInode()), 4096) {
 		return nil, nil, 0, syscall.ENOSPC
 	}
 	in, h, fl, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
@@ -218,19 +220,43 @@ func (n *faultNode) Rename(ctx context.Context, name string, parent fs.InodeEmbe
 // Statfs implements fs.NodeStatfser: a full disk says so.
 func (n *faultNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	errno := n.LoopbackNode.Statfs(ctx, out)
-	if errno == 0 && n.disk.full("") {
-		out.Bavail, out.Bfree = 0, 0
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	if f := &n.disk.fault; errno == 0 && f.Full && f.Under == "" {
+		out.Bavail, out.Bfree = uint64(f.Left)/uint64(out.Bsize), uint64(f.Left)/uint64(out.Bsize)
 	}
 	return errno
 }
 
-func (d *faultDisk) full(name string) bool {
+// Unlink implements fs.NodeUnlinker: a full disk gets space back.
+func (n *faultNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	path := filepath.Join(n.disk.relative(n.EmbeddedInode()), name)
+	st, err := os.Stat(filepath.Join(n.disk.root, path))
+	errno := n.LoopbackNode.Unlink(ctx, name)
+	n.disk.mu.Lock()
+	defer n.disk.mu.Unlock()
+	if errno == 0 && err == nil && n.disk.applies(path) {
+		n.disk.fault.Left += st.Size()
+	}
+	return errno
+}
+
+// take takes space for a file, false if there is none.
+func (d *faultDisk) take(name string, size int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.fault.Full || !d.applies(name) {
+	return d.takeLocked(name, size)
+}
+
+func (d *faultDisk) takeLocked(name string, size int64) bool {
+	switch {
+	case !d.fault.Full || !d.applies(name) || size <= 0:
+		return true
+	case d.fault.Left < size:
+		d.refused.Add(1)
 		return false
 	}
-	d.refused.Add(1)
+	d.fault.Left -= size
 	return true
 }
 
@@ -260,9 +286,6 @@ type faultFile struct {
 // Write implements fs.FileWriter: it remembers what it replaces.
 func (f *faultFile) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	name := f.disk.relative(f.inode)
-	if f.disk.full(name) {
-		return 0, syscall.ENOSPC
-	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.disk.applies(name) && f.disk.fault.WriteErrors > 0 {
@@ -276,6 +299,9 @@ func (f *faultFile) Write(ctx context.Context, data []byte, off int64) (uint32, 
 	}
 	path := filepath.Join(f.disk.root, name)
 	before, err := remember(path, off, len(data))
+	if !f.disk.takeLocked(name, off+int64(len(data))-before.size) {
+		return 0, syscall.ENOSPC
+	}
 	n, errno := f.loopback.Write(ctx, data, off)
 	if errno == 0 && err == nil {
 		f.disk.undo[name] = append(f.disk.undo[name], before)
@@ -340,7 +366,11 @@ func (f *faultFile) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 
 // Allocate implements fs.FileAllocater.
 func (f *faultFile) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	if f.disk.full(f.disk.relative(f.inode)) {
+	var out fuse.AttrOut
+	if errno := f.loopback.Getattr(ctx, &out); errno != 0 {
+		return errno
+	}
+	if !f.disk.take(f.disk.relative(f.inode), int64(off+size)-int64(out.Size)) {
 		return syscall.ENOSPC
 	}
 	return f.loopback.Allocate(ctx, off, size, mode)

@@ -115,6 +115,9 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 		}
 		l.Regions = append(l.Regions, r)
 	}
+	if err := l.Nodes()[0].HaveDomainKeyRotation(ctx); err != nil {
+		l.Skips["domain-key"] = err.Error()
+	}
 	if err := l.HaveQueue(); err != nil {
 		l.Skips["queue"] = err.Error()
 	}

@@ -13,6 +13,7 @@ func memberFaults() []Fault {
 	s := time.Second
 	return []Fault{
 		{Name: "transfer", Group: "members", Least: 2 * s, Most: 6 * s, inject: transfer},
+		{Name: "rotate-domain-key", Group: "members", Needs: []string{"domain-key"}, Least: s, Most: 4 * s, inject: rotateDomainKey},
 		{Name: "replace-member", Group: "members", Least: 100 * time.Millisecond, Most: s, inject: replaceMember},
 	}
 }
@@ -47,6 +48,14 @@ func transfer(ctx context.Context, e *env) (*active, error) {
 		},
 		end: func(context.Context) error { stop(); wg.Wait(); return nil },
 	}, nil
+}
+
+// rotateDomainKey begins a rotation of the region's domain key, which goes on while other faults strike.
+func rotateDomainKey(ctx context.Context, e *env) (*active, error) {
+	if err := e.target.RotateDomainKey(ctx); err != nil {
+		return nil, err
+	}
+	return &active{effect: func(context.Context) string { return "a rotation began" }}, nil
 }
 
 // replaceMember removes the target for good and has it join again, empty and under a new id, while traffic goes on.
