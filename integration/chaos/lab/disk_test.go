@@ -87,10 +87,14 @@ func TestDiskForgets(t *testing.T) {
 		t.Errorf("a write that fails: %v", err)
 	}
 	must(n.FailDisk(DiskFault{Full: true}))
-	if err := write("x", 100); !errors.Is(err, syscall.ENOSPC) {
+	if err := write("x", 8192); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a write without space: %v", err)
 	}
 	must(write("y", 0)) // takes none
+	must(n.HealDisk())
+	must(syscall.Fallocate(int(f.Fd()), 1 /* FALLOC_FL_KEEP_SIZE */, 0, 1<<16))
+	must(n.FailDisk(DiskFault{Full: true}))
+	must(write("reserved", 8192))
 	must(n.HealDisk())
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()

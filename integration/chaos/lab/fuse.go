@@ -62,6 +62,7 @@ type written struct {
 	off  int64
 	old  []byte // what was there, to the end of the file at most
 	size int64  // of the file before
+	held int64  // space that the file had before: more than its size if it was reserved
 	n    int    // bytes written
 }
 
@@ -236,7 +237,7 @@ func (n *faultNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
 	if errno == 0 && err == nil && n.disk.applies(path) {
-		n.disk.fault.Left += st.Size()
+		n.disk.fault.Left += held(st)
 	}
 	return errno
 }
@@ -299,7 +300,7 @@ func (f *faultFile) Write(ctx context.Context, data []byte, off int64) (uint32, 
 	}
 	path := filepath.Join(f.disk.root, name)
 	before, err := remember(path, off, len(data))
-	if !f.disk.takeLocked(name, off+int64(len(data))-before.size) {
+	if !f.disk.takeLocked(name, off+int64(len(data))-before.held) {
 		return 0, syscall.ENOSPC
 	}
 	n, errno := f.loopback.Write(ctx, data, off)
@@ -320,12 +321,21 @@ func remember(path string, off int64, n int) (written, error) {
 	if err != nil {
 		return written{}, err
 	}
-	w := written{off: off, size: st.Size(), n: n}
+	w := written{off: off, size: st.Size(), held: held(st), n: n}
 	if keep := min(int64(n), st.Size()-off); keep > 0 {
 		w.old = make([]byte, keep)
 		_, err = file.ReadAt(w.old, off)
 	}
 	return w, err
+}
+
+// held is the space that a file has: its size, or what was reserved for it.
+func held(st os.FileInfo) int64 {
+	size := st.Size()
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		size = max(size, sys.Blocks*512)
+	}
+	return size
 }
 
 // Fsync implements fs.FileFsyncer. After a failed sync the data stay lost to a power cut, as in a kernel that drops the pages.
@@ -366,11 +376,12 @@ func (f *faultFile) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 
 // Allocate implements fs.FileAllocater.
 func (f *faultFile) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	var out fuse.AttrOut
-	if errno := f.loopback.Getattr(ctx, &out); errno != 0 {
-		return errno
+	name := f.disk.relative(f.inode)
+	st, err := os.Stat(filepath.Join(f.disk.root, name))
+	if err != nil {
+		return fs.ToErrno(err)
 	}
-	if !f.disk.take(f.disk.relative(f.inode), int64(off+size)-int64(out.Size)) {
+	if !f.disk.take(name, int64(off+size)-held(st)) {
 		return syscall.ENOSPC
 	}
 	return f.loopback.Allocate(ctx, off, size, mode)

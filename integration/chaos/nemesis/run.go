@@ -90,7 +90,13 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 		}
 		a, err := f.inject(ctx, e)
 		if err != nil {
-			ev.Skipped = fmt.Sprintf("%s of %s: %v", name, target.Name, err)
+			if i == 0 {
+				ev.Skipped = fmt.Sprintf("%s of %s: %v", name, target.Name, err)
+				break
+			}
+			// The first fault of the pair has left nothing for the second to strike; it goes on alone.
+			r.Log("step %d: %s of %s was not possible: %v", s.Number, name, target.Name, err)
+			ev.Step.Faults, ev.Step.Targets = ev.Step.Faults[:i], ev.Step.Targets[:i]
 			break
 		}
 		ev.Nodes = append(ev.Nodes, target.Name)
