@@ -70,7 +70,7 @@ type Service struct {
 	grantTokenKeys grantTokenKeys
 	// stale is empty but where planted.StaleAlias is planted.
 	stale planted.Memory[string]
-	log            *slog.Logger
+	log   *slog.Logger
 }
 
 // New makes the service of a region.
