@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,16 +30,17 @@ var errAnomalies = errors.New("the run found anomalies")
 
 // running is one run under way.
 type running struct {
-	o      *options
-	dir    string
-	lab    *lab.Lab
-	target *workload.Target
-	work   []workload.Workload
-	clock  *history.Clock
-	ops    *history.Writer
-	log    *logger
-	result *result
-	skew   skews
+	o       *options
+	dir     string
+	lab     *lab.Lab
+	target  *workload.Target
+	work    []workload.Workload
+	clock   *history.Clock
+	ops     *history.Writer
+	log     *logger
+	result  *result
+	skew    skews
+	crashed sync.Mutex // guards the anomalies while clients work
 }
 
 // logger writes to the console and to the run's log.
@@ -244,7 +246,10 @@ func (r *running) traffic(ctx context.Context) error {
 	for i, w := range r.work {
 		for k := range r.o.Clients {
 			rng := rand.New(rand.NewSource(r.o.Seed + int64(1000*i+k)))
-			clients.Go(func() { w.Run(work, k, rng, r.target, r.ops.Add) })
+			clients.Go(func() {
+				defer r.catch(w)
+				w.Run(work, k, rng, r.target, r.ops.Add)
+			})
 		}
 	}
 	sleep(ctx, calm)
@@ -261,6 +266,15 @@ func (r *running) traffic(ctx context.Context) error {
 	stop()
 	clients.Wait()
 	return err
+}
+
+// catch makes an anomaly of a client that could not cope with what it was answered.
+func (r *running) catch(w workload.Workload) {
+	if p := recover(); p != nil {
+		r.crashed.Lock()
+		defer r.crashed.Unlock()
+		r.result.Anomalies = append(r.result.Anomalies, check.Anomaly{Workload: w.Name(), Text: fmt.Sprintf("a client could not cope with an answer: %v\n%s", p, debug.Stack())})
+	}
 }
 
 // loses notes that a node is about to lose what it had not synced.

@@ -133,7 +133,8 @@ func (w *lifecycle) step(s *session, d door, k *lifeKey, value string) history.O
 		earliest := time.Now().Add(s.t.slowest(d.region) - clockSlack).UnixMilli()
 		return s.write(d, "ScheduleKeyDeletion", k.id, map[string]string{"earliest": strconv.FormatInt(earliest, 10)}, func(ctx context.Context, out map[string]string) error {
 			o, err := s.kms(d).ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: id, PendingWindowInDays: aws.Int32(7)})
-			if err == nil {
+			// A repetition has no date to tell if the deletion was cancelled since.
+			if err == nil && o.DeletionDate != nil {
 				out["deletion"] = strconv.FormatInt(o.DeletionDate.UnixMilli(), 10)
 			}
 			return err
