@@ -143,6 +143,10 @@ func (l *Lab) Nodes() []*Node {
 // Close kills what runs and takes the network and the mounts down. What was on the nodes' disks is in Config.Dir afterwards.
 func (l *Lab) Close() error {
 	var errs []error
+	// All processes first: each has a mount namespace of its own, and with it a hold on every disk.
+	for _, n := range l.Nodes() {
+		n.Kill()
+	}
 	for _, r := range l.Regions {
 		errs = append(errs, r.close())
 	}

@@ -45,9 +45,6 @@ type env struct {
 	skewed func(*lab.Node, time.Duration)
 }
 
-// errNot tells that a fault does not fit the moment or the cluster; the step is skipped.
-var errNot = errors.New("not possible now")
-
 // others are the other members of the target's region.
 func (e *env) others() []*lab.Node {
 	return slices.DeleteFunc(e.region.Members(), func(n *lab.Node) bool { return n == e.target })
