@@ -34,7 +34,7 @@ type hunt struct {
 
 // hunts are the planted faults and how each is found. docs/chaos.md has the table of what found them.
 var hunts = []hunt{
-	{bug: planted.VerifyLeader, rounds: 80, scenarios: "F-P2", runs: 1},
+	{bug: planted.VerifyLeader, rounds: 60, scenarios: "F-P2", runs: 3},
 	{bug: planted.LocalReads, faults: "slow-apply,pause", workloads: "lifecycle,aliases"},
 	{bug: planted.JoinRunningRound, faults: "slow-apply,delay", workloads: "lifecycle,aliases", runs: 6},
 	{bug: planted.AckUnknown, faults: "kill,isolate", workloads: "lifecycle,aliases,storm"},
@@ -142,7 +142,6 @@ func (h hunt) look(ctx context.Context, o options, dir string) caught {
 func (h hunt) options(o options, dir string, run int) *options {
 	one := defaults()
 	one.binary, one.helper, one.quiet, one.stopAtFirst = o.binary, o.helper, true, true
-	one.hold = [2]time.Duration{300 * time.Millisecond, 1500 * time.Millisecond}
 	one.Nodes, one.HSM, one.Disk, one.Network, one.Clients = o.Nodes, o.HSM, o.Disk, o.Network, 4
 	one.Seed = max(o.Seed, 1) + int64(run) - 1
 	one.Duration, one.Rounds, one.floor = h.length, h.rounds, 1

@@ -221,9 +221,16 @@ func (s *Scenario) Deposed(ctx context.Context) (r Round, err error) {
 		return r, err
 	}
 	// Answers are held from here on, then nothing reaches the others any more: what is held are answers to what was sent before.
-	release, held, err := old.Hold(rest...)
-	if err != nil {
-		return r, err
+	// Each follower's are held apart: what arrives first tells the old leader that it is still in touch, what arrives after it has
+	// gone on looks like a confirmation.
+	var release []func()
+	var held []func() int64
+	for _, n := range rest {
+		let, count, err := old.Hold(n)
+		if err != nil {
+			return r, err
+		}
+		release, held = append(release, let), append(held, count)
 	}
 	pause(ctx, time.Duration(s.Rng.Intn(60))*time.Millisecond)
 	for _, n := range rest {
@@ -236,19 +243,23 @@ func (s *Scenario) Deposed(ctx context.Context) (r Round, err error) {
 	}
 	judge := s.use(ctx, old)
 	pause(ctx, 50*time.Millisecond) // for the requests to be under way there
-	if held() == 0 {
-		return r, errors.New("no answer was held: the round proves nothing")
+	for i, count := range held {
+		if count() == 0 {
+			return r, fmt.Errorf("no answer of %s was held: the round proves nothing", rest[i].Name)
+		}
 	}
-	late := time.Duration(s.Rng.Intn(20)) * time.Millisecond
-	if s.Rng.Intn(2) == 0 { // the answers first: they are there when the main loop wakes
-		release()
-		pause(ctx, late)
+	early := s.Rng.Intn(len(release) + 1) // so many arrive before the stall ends
+	for _, let := range release[:early] {
+		let()
 	}
+	pause(ctx, time.Duration(s.Rng.Intn(5))*time.Millisecond)
 	if err := old.Disarm(ctx, "store.before"); err != nil {
 		return r, err
 	}
-	pause(ctx, late)
-	release()
+	pause(ctx, time.Duration(s.Rng.Intn(20))*time.Millisecond)
+	for _, let := range release[early:] {
+		let()
+	}
 	judge(&r)
 	return r, nil
 }
