@@ -141,12 +141,13 @@ func ask(ctx context.Context, socket, method, path string, body, out any) error 
 	return json.Unmarshal(answer, out)
 }
 
-// Await waits until the node serves: its API answers and a read round succeeds.
+// Await waits until the node serves: its API answers and it knows of a leader. It does not wait for a process that has ended.
 func (n *Node) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	return eventually(ctx, n.Name+" serves", func() error {
 		if !n.Running() {
+			cancel() // waiting changes nothing
 			return errors.New("its process has ended")
 		}
 		c, err := net.DialTimeout("tcp", n.apiAddr, time.Second)

@@ -145,6 +145,7 @@ func (r *Runner) recover(ctx context.Context, region *lab.Region) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		pause(ctx, 100*time.Millisecond)
 	}
 }
 
