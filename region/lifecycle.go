@@ -64,13 +64,18 @@ func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *Schedule
 	return out, nil
 }
 
-// ScheduleKeyDeletionAgain answers a repeated ScheduleKeyDeletion with the date that the first attempt set.
+// ScheduleKeyDeletionAgain answers a repeated ScheduleKeyDeletion with the date that the first attempt set. If somebody has cancelled the
+// deletion in between, that date is gone, and the answer is the date as of now: SDKs rely on there being one.
 func (s *Service) ScheduleKeyDeletionAgain(_ context.Context, c *Call, in *ScheduleKeyDeletionInput) (*ScheduleKeyDeletionOutput, error) {
 	k, err := s.again(c, in.KeyID)
 	if err != nil {
 		return nil, err
 	}
-	return s.scheduled(k, k.DeletionAt, in.PendingWindowInDays), nil
+	at := k.DeletionAt
+	if !k.Ending() {
+		at = c.Now.Add(time.Duration(in.PendingWindowInDays) * day).UnixMilli()
+	}
+	return s.scheduled(k, at, in.PendingWindowInDays), nil
 }
 
 func (s *Service) scheduled(k *fsm.Key, at int64, days int32) *ScheduleKeyDeletionOutput {
