@@ -36,8 +36,9 @@ unit:
 race:
 	$(GO) test -race -short -timeout 20m ./api ./api/audit ./api/sigv4 ./cluster/... ./cmd/... ./hsm ./hsm/soft ./region
 
+# One package after the other: they start processes that need the processors.
 integration:
-	$(GO) test -count=1 -timeout 20m ./integration/...
+	$(GO) test -count=1 -p 1 -timeout 20m ./integration/...
 
 check: fmt vet staticcheck ## format, vet and staticcheck
 
