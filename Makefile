@@ -32,9 +32,11 @@ test: tools build unit race integration ## run all tests
 unit:
 	$(GO) test -timeout 20m $$($(GO) list $(PACKAGES) | grep -v /integration)
 
-# The packages with concurrency of their own, under the race detector.
+# The packages with concurrency of their own, under the race detector; of the embedded HSM the tests that have any, since the others
+# are long computations.
 race:
-	$(GO) test -race -short -timeout 20m ./api ./api/audit ./api/sigv4 ./cluster/... ./cmd/... ./hsm ./hsm/soft ./region
+	$(GO) test -race -short -timeout 20m ./api ./api/audit ./api/oidc ./api/sigv4 ./api/throttle ./cluster/... ./cmd/... ./hsm ./region ./region/federation
+	$(GO) test -race -short -timeout 20m -run '^TestConformance$$/^(Concurrency|Close|Context|Destroy)$$' ./hsm/soft
 
 # One package after the other: they start processes that need the processors.
 integration:
