@@ -530,6 +530,20 @@ func FuzzReadFrame(f *testing.F) {
 	})
 }
 
+// What another node refuses is said once, whatever it adds to it, and keeps its meaning.
+func TestFaultIsSaidOnce(t *testing.T) {
+	for _, err := range []error{cluster.ErrQuorum, fmt.Errorf("%w (1 of 2)", cluster.ErrQuorum), fmt.Errorf("remove: %w", cluster.ErrQuorum)} {
+		status, text := encodeFault(err)
+		got := decodeFault(status, text, "n7")
+		if said := got.Error(); !errors.Is(got, cluster.ErrQuorum) || !strings.Contains(said, "n7") {
+			t.Errorf("%q became %q", err, said)
+		}
+		if strings.HasPrefix(err.Error(), cluster.ErrQuorum.Error()) && strings.Count(got.Error(), cluster.ErrQuorum.Error()) != 1 {
+			t.Errorf("%q became %q", err, got)
+		}
+	}
+}
+
 func FuzzParseJoinToken(f *testing.F) {
 	f.Add(NewJoinToken([32]byte{1}, [32]byte{2}).Reveal())
 	f.Add("trent-join-1.")

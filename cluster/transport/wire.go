@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -60,6 +61,9 @@ func decodeFault(status byte, text []byte, node string) error {
 		if known == cluster.ErrClosed {
 			// That node stops; this one does not, and another may lead soon.
 			known = cluster.ErrNoLeader
+		}
+		if detail, ok := strings.CutPrefix(said, known.Error()); ok { // what the error says need not be said twice
+			return fmt.Errorf("%w%s (node %s)", known, detail, node)
 		}
 		return fmt.Errorf("%w (node %s: %s)", known, node, said)
 	}
