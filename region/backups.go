@@ -73,6 +73,9 @@ func OpenBackupKey(ctx context.Context, module hsm.Module, id string, binding, s
 	if errors.Is(err, envelope.ErrInvalid) {
 		err = errors.New("the file key does not open: the header was changed, or this is another region's snapshot")
 	}
+	if errors.Is(err, hsm.ErrNoDomain) {
+		err = fmt.Errorf("%w; the snapshot is sealed under it: use an HSM that holds it or a recovery key, unless rotate-domain-key --destroy-old has destroyed it", err)
+	}
 	return key, err
 }
 

@@ -118,6 +118,9 @@ func (m *Members) addRecovery(ctx context.Context, spki []byte) (info RecoveryKe
 	body := &fsm.PutRecoveryKey{RecoveryKey: *k}
 	for d := range st.DomainKeys() {
 		blob, err := m.service.cfg.HSM.ExportDomain(ctx, hsm.DomainID(d.ID), recoveryTransport(k))
+		if errors.Is(err, hsm.ErrUnsupported) {
+			err = fmt.Errorf("%w; if it knows OAEP with SHA-1, allow_oaep_sha1_transport lets the domain key travel so", err)
+		}
 		if err != nil {
 			return info, fmt.Errorf("wrap domain key version %d for the recovery key: %w", d.Version, err)
 		}
