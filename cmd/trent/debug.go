@@ -117,8 +117,9 @@ var (
 	// shown are the settings whose values are shown. Whoever adds a setting decides whether it belongs here.
 	shown = []string{
 		"region", "partition", "account", "data_dir", "module", "token", "sessions", "allow_host_unwrap", "allow_oaep_sha1_transport", "serial",
-		"address", "advertise", "tls_min_version", "plain_http", "dir", "fsync", "sync_interval", "segment_size", "max_in_flight", "timeout",
-		"election_timeout", "level", "admin_socket", "pin_file", "tls_cert_file", "tls_key_file",
+		"address", "advertise", "advertise_env", "tls_min_version", "plain_http", "serves", "proxy_protocol", "tls_terminated", "dir", "fsync", "interval",
+		"segment_size", "segment_age", "max_in_flight", "request_timeout", "quota_profile", "election_timeout", "drain_delay", "listen", "level", "format",
+		"admin_socket", "pin_file", "tls_cert_file", "tls_key_file",
 	}
 )
 

@@ -98,6 +98,8 @@ hsm "embedded" { # hunter2
   pin_file = "pin"
   pin_env = "HUNTER"
   pin = "hunter2"
+  interval = "200ms"
+  webhook = "https://hunter2"
   new_setting = "hunter2"
 }
 # hunter2
@@ -106,7 +108,8 @@ x "y" { pin = "hunter2" }
   hunter2
 `
 	got := string(redactConfig([]byte(text)))
-	if strings.Contains(got, "hunter2") || !strings.Contains(got, `region = "r"`) || !strings.Contains(got, `hsm "embedded" {`) || !strings.Contains(got, `pin_file = "pin"`) {
+	if strings.Contains(got, "hunter2") || !strings.Contains(got, `region = "r"`) || !strings.Contains(got, `hsm "embedded" {`) || !strings.Contains(got, `pin_file = "pin"`) ||
+		!strings.Contains(got, `interval = "200ms"`) {
 		t.Errorf("redacted to\n%s", got)
 	}
 }
