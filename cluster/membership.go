@@ -210,6 +210,18 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 	})
 }
 
+// MayRemove tells whether Remove would be refused now, with the same errors. This node must lead; for itself it answers whether
+// the others could do without it.
+func (n *Node) MayRemove(ctx context.Context, id string) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	s, cfg, err := n.member(id)
+	if err != nil {
+		return err
+	}
+	return n.survives(ctx, cfg, s)
+}
+
 // survives tells whether the group works without a node, by asking those that stay.
 func (n *Node) survives(ctx context.Context, cfg raft.Configuration, without raft.Server) error {
 	stay := slices.DeleteFunc(raftVoters(cfg), func(s raft.Server) bool { return s.ID == without.ID })

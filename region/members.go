@@ -62,6 +62,7 @@ const (
 	methodToken    = "join-token"
 	methodMembers  = "members"
 	methodRemove   = "remove"
+	methodMayGo    = "may-remove"
 	methodStepDown = "step-down"
 
 	methodRotate         = "rotate-domain-key"
@@ -152,6 +153,8 @@ func (m *Members) serve(ctx context.Context, peer, method string, payload []byte
 		return handle(ctx, payload, func(ctx context.Context, _ struct{}) ([]MemberInfo, error) { return m.members(ctx) })
 	case methodRemove:
 		return handle(ctx, payload, func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, m.remove(ctx, id) })
+	case methodMayGo:
+		return handle(ctx, payload, func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, m.mayRemove(ctx, id) })
 	case methodStepDown:
 		return handle(ctx, payload, func(ctx context.Context, _ struct{}) (struct{}, error) { return struct{}{}, m.node.StepDown(ctx) })
 	case methodRotate:
@@ -242,6 +245,23 @@ func (m *Members) members(ctx context.Context) ([]MemberInfo, error) {
 // still holds the domain key, the caller should see to a rotation of it.
 func (m *Members) Remove(ctx context.Context, id string) error {
 	return m.atLeader(ctx, methodRemove, id, nil)
+}
+
+// MayRemove tells whether Remove would be refused now, and changes nothing.
+func (m *Members) MayRemove(ctx context.Context, id string) error {
+	return m.atLeader(ctx, methodMayGo, id, nil)
+}
+
+func (m *Members) mayRemove(ctx context.Context, id string) error {
+	st, err := m.service.View(ctx)
+	if err != nil || st.Removed(id) {
+		return err
+	}
+	err = m.node.MayRemove(ctx, id)
+	if errors.Is(err, cluster.ErrNoSuchMember) && st.Node(id) != nil {
+		return nil // admitted only
+	}
+	return err
 }
 
 func (m *Members) remove(ctx context.Context, id string) error {

@@ -364,6 +364,12 @@ func TestLeaderIsRemoved(t *testing.T) {
 	first := l.nodes[0]
 	second := l.join("n2", first, l.token("n2"))
 	third := l.join("n3", first, l.token("n3"))
+	if err := second.members.MayRemove(l.ctx(), "n1"); err != nil || third.node.State().Removed("n1") {
+		t.Fatalf("may the leader be removed: %v", err)
+	}
+	if err := second.members.MayRemove(l.ctx(), "n9"); !errors.Is(err, cluster.ErrNoSuchMember) {
+		t.Errorf("may nobody be removed: %v", err)
+	}
 	if err := second.members.Remove(l.ctx(), "n1"); err != nil {
 		t.Fatal(err)
 	}

@@ -105,6 +105,9 @@ func (n *node) adminHandler() *adminMux {
 	mux.HandleFunc("GET /v1/status", n.admin(n.adminStatusWith))
 	mux.HandleFunc("GET /v1/members", n.admin(func(ctx context.Context, _ *http.Request) (any, error) { return n.members.List(ctx) }))
 	mux.HandleFunc("DELETE /v1/members/{id}", n.admin(func(ctx context.Context, r *http.Request) (any, error) {
+		if r.FormValue("dry-run") != "" {
+			return struct{}{}, n.members.MayRemove(ctx, r.PathValue("id"))
+		}
 		return struct{}{}, n.members.Remove(ctx, r.PathValue("id"))
 	}))
 	mux.HandleFunc("POST /v1/join-tokens", n.admin(n.adminToken))

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -82,6 +84,9 @@ func adminAnswer(resp *http.Response) (io.ReadCloser, error) {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&failure); err != nil || failure.Error == "" {
 		return nil, fmt.Errorf("the node answered %s", resp.Status)
 	}
+	if resp.StatusCode == http.StatusConflict {
+		return nil, heldError{errors.New(failure.Error)}
+	}
 	return nil, errors.New(failure.Error)
 }
 
@@ -146,14 +151,14 @@ func printMembers(out io.Writer, all []region.MemberInfo) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NODE\tADDRESS\tROLE\tAPPLIED\tLAST CONTACT\tLEVEL\tJOINED")
 	for _, m := range all {
-		contact := "now"
+		contact, applied := "now", strconv.FormatUint(m.Applied, 10)
 		if !m.Reachable {
-			contact = "never"
+			contact, applied = "never", "?"
 			if !m.LastContact.IsZero() {
 				contact = time.Since(m.LastContact).Round(time.Second).String() + " ago"
 			}
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\t%s\n", m.ID, m.Address, memberRole(&m), m.Applied, contact, m.FeatureLevel, m.JoinedAt.Format(time.RFC3339))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", m.ID, m.Address, memberRole(&m), applied, contact, m.FeatureLevel, m.JoinedAt.Format(time.RFC3339))
 	}
 	return w.Flush()
 }
@@ -170,22 +175,37 @@ func memberRole(m *region.MemberInfo) string {
 	return "catching up"
 }
 
+// removal is what remove did, or would do.
+type removal struct {
+	Node   string `json:"node"`
+	DryRun bool   `json:"dryRun,omitempty"`
+}
+
 func removeCommand() *cobra.Command {
 	var f adminFlags
+	var done removal
 	cmd := &cobra.Command{
 		Use: "remove NODE", Short: "Take a node out of the region for good", Args: cobra.ExactArgs(1),
 		Long: "Take a node out of the region for good: its id is never used again. It is refused if the nodes that stay would have no\n" +
 			"majority. The node's HSM still holds the region's domain key.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var none struct{}
-			if err := f.call(cmd.Context(), http.MethodDelete, "/v1/members/"+args[0], nil, &none); err != nil {
+			done.Node = args[0]
+			path, text := "/v1/members/"+url.PathEscape(args[0]), "Node %s is removed. Its HSM still holds the domain key: destroy the key there.\n"
+			if done.DryRun {
+				path, text = path+"?dry-run=1", "Node %s would be removed for good. Its HSM would still hold the domain key. Nothing was done.\n"
+			}
+			if err := f.call(cmd.Context(), http.MethodDelete, path, nil, &none); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Node %s is removed. Its HSM still holds the domain key: destroy the key there.\n", args[0])
-			return err
+			return f.print(cmd.OutOrStdout(), done, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, text, args[0])
+				return err
+			})
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&done.DryRun, "dry-run", false, "say whether it would be refused and do nothing")
 	return cmd
 }
 

@@ -224,8 +224,14 @@ func recoverRootCommand() *cobra.Command {
 			"It is audited. With --revoke-old the root user's other access keys are deleted.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dryRun {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "would make an access key of the root user; nothing was done")
-				return err
+				return f.print(cmd.OutOrStdout(), map[string]any{"account": in.Account, "revokeOld": in.RevokeOld, "dryRun": true}, func(w io.Writer) error {
+					what := "would make an access key of the root user"
+					if in.RevokeOld {
+						what += " and delete all its other access keys"
+					}
+					_, err := fmt.Fprintln(w, what+"; nothing was done")
+					return err
+				})
 			}
 			var given rootGiven
 			if err := f.call(cmd.Context(), http.MethodPost, "/v1/root-credentials", in, &given); err != nil {

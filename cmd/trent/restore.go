@@ -94,6 +94,9 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if _, err := checkDigest(r.file); err != nil { // before anything in it is believed
+		return err
+	}
 	ctx := cmd.Context()
 	h, st, err := r.read(ctx, cfg, key)
 	if err != nil {

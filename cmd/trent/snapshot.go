@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -286,11 +287,12 @@ func snapshotReadCommand(use, short string, show bool) *cobra.Command {
 				if show {
 					return printSnapshot(w, r)
 				}
-				what := "decrypted and whole"
-				if !r.Decrypted {
-					what = "whole, not decrypted"
+				var err error
+				if r.Decrypted {
+					_, err = fmt.Fprintf(w, "ok: decrypted and whole, index %d, digest %s\n", r.Index, r.Digest)
+				} else {
+					_, err = fmt.Fprintf(w, "ok: whole, not decrypted, index %d\n", r.Index)
 				}
-				_, err := fmt.Fprintf(w, "ok: %s, index %d, digest %s\n", what, r.Index, r.Digest)
 				return err
 			})
 		},
@@ -305,7 +307,11 @@ func printSnapshot(w io.Writer, r *snapshotReport) error {
 	_, err := fmt.Fprintf(w, "region %s, cluster %s\ntaken %s by %s, index %d, region time %s\n",
 		r.Region, r.ClusterID, r.CreatedAt.Format(time.RFC3339), r.Program, r.Index, r.RegionTime.Format(time.RFC3339))
 	for _, d := range r.DomainKeys {
-		_, e := fmt.Fprintf(w, "needs domain key version %d (%s), wrapped for %v\n", d.Version, d.ID, d.WrappedFor)
+		wrapped := "wrapped for " + strings.Join(d.WrappedFor, ", ")
+		if len(d.WrappedFor) == 0 {
+			wrapped = "wrapped for nobody: an HSM that holds it is needed"
+		}
+		_, e := fmt.Fprintf(w, "needs domain key version %d (%s), %s\n", d.Version, d.ID, wrapped)
 		err = errors.Join(err, e)
 	}
 	if r.Decrypted {
