@@ -297,7 +297,7 @@ func TestImportedMaterialExpires(t *testing.T) {
 	c := trenttest.Shared(t).Client()
 	md := newKey(t, c, external)
 	material := randomBytes(32)
-	until := time.Now().Add(1500 * time.Millisecond).Truncate(time.Millisecond)
+	until := time.Now().Add(5 * time.Second).Truncate(time.Millisecond)
 	do(importMaterial(t, c, md, material, expiring(until))).ok(t)
 	blob := do(c.Encrypt(t.Context(), &kms.EncryptInput{KeyId: md.KeyId, Plaintext: []byte("kept")})).ok(t).CiphertextBlob
 	describe := func() *types.KeyMetadata {

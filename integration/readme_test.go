@@ -15,6 +15,17 @@ import (
 // commandBlock is a block of a page that a reader is meant to run: ```sh. What is shown with a prompt is ```console.
 var commandBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
+// answers are what the commands of a page have to print.
+var answers = map[string][]string{
+	"identity.md": {
+		"arn:aws:iam::111122223333:user/ann", "denied, as it should be", "not without a context", `"Enabled"`, "denied at once", "unknown at once",
+		"An error occurred (AccessDeniedException) when calling the Encrypt operation: User: arn:aws:iam::111122223333:user/ann is not authorized to perform: kms:Encrypt",
+		"An error occurred (InvalidClientTokenId) when calling the GetCallerIdentity operation: The security token included in the request is invalid.",
+		"arn:aws:sts::111122223333:assumed-role/pods/api-1", "oidc-provider/kubernetes.example  sts.amazonaws.com  from a file",
+		`statement: Allow "Tenant" in arn:aws:iam::111122223333:policy/acme`,
+	},
+}
+
 // TestDocumentedCommands runs every command of the README and of the documentation, page by page: in order, in one shell, as a
 // reader would, against a fresh node.
 func TestDocumentedCommands(t *testing.T) {
@@ -42,12 +53,18 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
-			runBlocks(t, blocks)
+			out := runBlocks(t, blocks)
+			for _, want := range answers[filepath.Base(page)] {
+				if !strings.Contains(out, want) {
+					t.Errorf("the output lacks %q", want)
+				}
+			}
 		})
 	}
 }
 
-func runBlocks(t *testing.T, blocks [][]string) {
+// runBlocks runs the commands of a page and returns what they printed.
+func runBlocks(t *testing.T, blocks [][]string) string {
 	dir := t.TempDir()
 	s := trenttest.Start(t, trenttest.Options{Dir: filepath.Join(dir, "trent-data")}) // make run does this
 	var script strings.Builder
@@ -64,6 +81,7 @@ func runBlocks(t *testing.T, blocks [][]string) {
 		t.Fatalf("%v\n%s\n\nthe commands were:\n%s", err, out, script.String())
 	}
 	t.Logf("%s", out)
+	return string(out)
 }
 
 // toolbox makes the programs that the commands need: bin/trent where the build puts it, and an aws that passes the endpoint by
@@ -93,7 +111,8 @@ func toolbox(t *testing.T, dir string, s *trenttest.Server) string {
 	if err != nil {
 		t.Skip("the AWS CLI is not installed; .ci/tools installs it")
 	}
-	call := fmt.Sprintf(`%q --endpoint-url %q "$@"`, aws, s.Endpoint)
+	// A home of its own: the CLI keeps the credentials of roles there, whatever server they are of.
+	call := fmt.Sprintf(`HOME=%q %q --endpoint-url %q "$@"`, dir, aws, s.Endpoint)
 	if oldCLI(t, aws) {
 		call += ` 2>"$0.err" && exit 0
 code=$?

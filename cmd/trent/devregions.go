@@ -218,18 +218,17 @@ func (f *devFederation) meet() {
 }
 
 // join2 federates the regions of two nodes.
-func join2(ctx context.Context, a, b *node) error {
-	if a.federatedWith(b.cfg.Region) && b.federatedWith(a.cfg.Region) {
-		return nil
-	}
-	if a.federatedWith(b.cfg.Region) { // the other one's data were begun anew, or its acceptance was cut off
-		a, b = b, a
-	}
-	var err error
-	for range 5 { // a row may change while two others federate
+func join2(ctx context.Context, a, b *node) (err error) {
+	for range 5 { // a row may change while two others federate, and an acceptance may be cut off between the two sides
+		switch ab, ba := a.federatedWith(b.cfg.Region), b.federatedWith(a.cfg.Region); {
+		case ab && ba:
+			return nil
+		case ab: // b was begun anew, or could not take its side of the acceptance down
+			a, b = b, a
+		}
 		var token string
 		if token, _, err = a.regions.NewToken(ctx, b.cfg.Region, 0); err != nil {
-			return err
+			continue
 		}
 		if _, err = b.regions.Accept(ctx, token, false); err == nil {
 			return nil
