@@ -6,6 +6,8 @@ import (
 
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/api/throttle"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
 )
 
 // Endpoint is what a listener says of the requests that come over it (spec 04 VE). Its fields must not change once requests come; the
@@ -28,6 +30,21 @@ func (e *Endpoint) SetPolicy(document string) error {
 	}
 	e.policy.Store(p)
 	return nil
+}
+
+// throughEndpoint holds an operation that needs no permission to the policy of the endpoint over which it came.
+func (a *authorizer) throughEndpoint(x *exchange, permission string) error {
+	t := region.Target{Permission: permission, ARN: "*"}
+	req, err := a.request(x, &t)
+	if err != nil {
+		return err
+	}
+	d := policy.DecideEndpoint(req)
+	if d.Allowed() {
+		return nil
+	}
+	x.refusedByEndpoint(req.Action, t.ARN)
+	return fault.Denied("%s", d.Message(x.call.Caller.ARN, req.Action, t.ARN))
 }
 
 // refusedByEndpoint notes that the endpoint policy alone refuses the call: that is not for the account's audit log but for the operator

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -94,4 +95,42 @@ func TestEndpointPolicy(t *testing.T) {
 		t.Error("a policy without principal is accepted")
 	}
 	describe(owner, other, "")
+}
+
+// TestEndpointPolicyOnSTS: an endpoint's policy holds for IAM and STS, also where nothing else decides, and the policy that allows
+// everybody everything stops nobody.
+func TestEndpointPolicyOnSTS(t *testing.T) {
+	l := newGrantLab(t)
+	p := newIDP(t)
+	role := l.newFederatedRole("pods", l.register(owner, p), "", "")
+	user := l.newUser(owner, "u", statement("Allow", "*", "*"))
+	e := &api.Endpoint{VpceID: anEndpoint}
+	l.via(e)
+	user = l.login(user.id, user.secret, "")
+	calls := map[string]func() error{
+		"AssumeRoleWithWebIdentity": func() error { return second(l.bear(role, p.token(nil))) },
+		"GetSessionToken":           func() error { return second(user.sts.GetSessionToken(t.Context(), nil)) },
+		"GetCallerIdentity":         func() error { return second(user.sts.GetCallerIdentity(t.Context(), nil)) },
+		"ListUsers":                 func() error { return second(user.iam.ListUsers(t.Context(), nil)) },
+	}
+	const everything = `{"Principal":"*","Effect":"Allow","Action":"*","Resource":"*"}`
+	for policy, want := range map[string]bool{
+		everything: true,
+		`{"Principal":"*","Effect":"Allow","Action":"kms:*","Resource":"*"}`:                               false,
+		everything + `,{"Principal":"*","Effect":"Deny","Action":["sts:*","iam:*"],"Resource":"*"}`:        false,
+		everything + `,{"Principal":"*","Effect":"Deny","Action":"sts:GetFederationToken","Resource":"*"}`: true,
+	} {
+		if err := e.SetPolicy(`{"Statement":[` + policy + `]}`); err != nil {
+			t.Fatal(err)
+		}
+		for name, call := range calls {
+			err := call()
+			if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "AccessDenied") {
+				t.Errorf("%s under %s: %v", name, policy, err)
+			}
+		}
+	}
+	if r := l.recorded("GetSessionToken"); len(r) != 2 {
+		t.Errorf("GetSessionToken has %d records, want the two that the endpoint let through", len(r))
+	}
 }

@@ -241,6 +241,11 @@ func (x *queryExchange) decideAndDo(ctx context.Context) (err error) {
 	if err := x.in.Resolve(&r); err != nil {
 		return err
 	}
+	if len(c.Targets) == 0 {
+		if err := x.srv.authz.throughEndpoint(&x.exchange, x.op.Permission()); err != nil {
+			return err
+		}
+	}
 	for i := range c.Targets {
 		d, err := x.srv.authz.decide(&x.exchange, &c.Targets[i])
 		if err != nil {

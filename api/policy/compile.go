@@ -24,7 +24,7 @@ func (c *compiler) principals(s *statement, p *statementParts, number int) error
 	if err != nil {
 		return err
 	}
-	set.not = not
+	set.not, set.bearers = not, c.rules.bearers
 	s.principals = set
 	return nil
 }

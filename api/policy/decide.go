@@ -7,6 +7,28 @@ func Decide(req *Request) Decision {
 	return e.decide(req, nil)
 }
 
+// DecideEndpoint answers for an operation that needs no permission, such as GetCallerIdentity: the endpoint policy alone has a say.
+func DecideEndpoint(req *Request) Decision {
+	if req.Endpoint == nil {
+		return Decision{Outcome: Allowed, Statement: -1}
+	}
+	if !req.complete() {
+		return implicit(VPCEndpointPolicy)
+	}
+	var e evaluation
+	e.begin(req, nil)
+	e.policy(req.Endpoint, VPCEndpointPolicy, 0, &e.endpoint, &e.endpointDenial)
+	d := implicit(VPCEndpointPolicy)
+	switch {
+	case e.endpointDenial.found():
+		d = e.found(ExplicitDeny, e.endpointDenial)
+	case e.endpoint.allowed() && !e.exhausted():
+		return e.found(Allowed, e.endpoint.matched)
+	}
+	d.EndpointOnly = true
+	return d
+}
+
 func (e *evaluation) decide(req *Request, trace *recorder) Decision {
 	if !req.complete() {
 		return implicit(IdentityBasedPolicy)

@@ -389,4 +389,11 @@ func TestTrustPolicies(t *testing.T) {
 	wantOutcome(t, assume(token, `{"Federated": "accounts.google.com"}`), Allowed)
 	wantOutcome(t, assume(token, `{"Federated": "www.amazon.com"}`), ImplicitDeny)
 	wantOutcome(t, assume(token, `"*"`), ImplicitDeny)
+	// What a role's trust does not mean by "*", an endpoint does: its default policy is no obstacle to anybody.
+	through := assume(token, `{"Federated": "accounts.google.com"}`)
+	for principal, want := range map[string]Outcome{`"*"`: Allowed, `{"AWS": "*"}`: Allowed, `{"AWS": "111122223333"}`: ImplicitDeny} {
+		endpoint := `{"Statement": [{"Effect": "Allow", "Principal": ` + principal + `, "Action": "*", "Resource": "*"}]}`
+		through.Endpoint = parse(t, EndpointPolicy, endpoint)
+		wantOutcome(t, through, want)
+	}
 }

@@ -82,6 +82,8 @@ type kindRules struct {
 	federated bool
 	// refuseLoose applies spec 04 KP-13 when the document is new.
 	refuseLoose bool
+	// bearers: as a principal, "*" means the bearers of providers' tokens too.
+	bearers bool
 	// keyPolicyKeys hides the condition keys that exist in IAM policies only (spec 05 CND-09).
 	keyPolicyKeys bool
 }
@@ -100,7 +102,7 @@ var kinds = [...]kindRules{
 		action: required, resource: required, refuseLoose: true},
 	EndpointPolicy: {name: "endpoint policy", limit: EndpointPolicyLimit, measure: countCharacters,
 		id: optional, principal: required, action: required, resource: required,
-		freeSid: true, anyResource: true},
+		freeSid: true, anyResource: true, bearers: true},
 	Guardrail: {name: "guardrail", limit: GuardrailLimit, measure: countWithoutSpace,
 		action: required, resource: required},
 }

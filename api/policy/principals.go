@@ -18,13 +18,14 @@ const (
 type principalSet struct {
 	not     bool
 	any     bool // "*" or {"AWS": "*"}
+	bearers bool // any stands for the bearers of providers' tokens too
 	entries []entry
 }
 
 // allow returns how the caller stands to the Principal of an Allow.
 func (s *principalSet) allow(p *Principal) standing {
 	var st standing
-	if s.any && p.Kind != WebIdentity {
+	if s.any && (p.Kind != WebIdentity || s.bearers) {
 		st = standMatched | standDirect
 	}
 	for i := range s.entries {
