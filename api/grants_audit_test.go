@@ -27,6 +27,27 @@ func same(t *testing.T, record map[string]any, member, want string) {
 	}
 }
 
+// TestRecordsOfThree: ReEncrypt between the keys of two other accounts is recorded in all three (spec 03 AUD-05).
+func TestRecordsOfThree(t *testing.T) {
+	l := newGrantLab(t)
+	open := func(in *kms.CreateKeyInput) { in.Policy = aws.String(keyPolicy(named("*", "kms:*"))) }
+	from := l.key(open)
+	in := &kms.CreateKeyInput{}
+	open(in)
+	to := must(l.as(partner).CreateKey(t.Context(), in))(t).KeyMetadata.Arn
+	text := must(l.as(owner).Encrypt(t.Context(), &kms.EncryptInput{KeyId: from, Plaintext: []byte("x")}))(t).CiphertextBlob
+	must(l.as(stranger).ReEncrypt(t.Context(), &kms.ReEncryptInput{CiphertextBlob: text, SourceKeyId: from, DestinationKeyId: to}))(t)
+	var accounts []any
+	ids, shared := make(map[any]bool), make(map[any]bool)
+	for _, r := range l.recorded("ReEncrypt") {
+		accounts = append(accounts, r["recipientAccountId"])
+		ids[r["eventID"]], shared[r["sharedEventID"]] = true, true
+	}
+	if !reflect.DeepEqual(accounts, []any{stranger, owner, partner}) || len(ids) != 3 || len(shared) != 1 {
+		t.Errorf("the accounts with a record: %v, %d event ids, %d shared", accounts, len(ids), len(shared))
+	}
+}
+
 // TestGrantRecords is spec 03 A8 and A9 for the operations on grants, on an own and on a foreign key.
 func TestGrantRecords(t *testing.T) {
 	l := newGrantLab(t)

@@ -30,8 +30,7 @@ func (x *queryExchange) writeRecord(ctx context.Context) error {
 		r.ResponseElements = x.op.AppendResponse(nil, x.out)
 	}
 	if owner := x.foreignRole(); owner != "" {
-		mine, theirs := forBoth(r, owner)
-		return x.srv.audit.Append(ctx, mine, theirs)
+		return x.srv.audit.Append(ctx, forAll(r, owner)...)
 	}
 	return x.srv.audit.Append(ctx, r.AppendJSON(nil))
 }

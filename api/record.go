@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,9 +38,8 @@ func (e *edge) Record(_ *region.Call, out any) []byte {
 	r := x.record()
 	r.ResponseElements = x.responseElements(out)
 	var b []byte
-	if owner := x.foreignOwner(); owner != "" {
-		mine, theirs := forBoth(r, owner)
-		b = append(append(mine, '\n'), theirs...)
+	if owners := x.foreignOwners(); len(owners) > 0 {
+		b = bytes.Join(forAll(r, owners...), []byte{'\n'})
 	} else {
 		b = r.AppendJSON(make([]byte, 0, firstBuffer))
 	}
@@ -62,37 +63,39 @@ func (x *exchange) writeRecord(ctx context.Context) error {
 	}
 	buf := recordBuffers.get()
 	defer recordBuffers.put(buf)
-	owner := x.foreignOwner()
-	if owner == "" {
+	owners := x.foreignOwners()
+	if len(owners) == 0 {
 		*buf = r.AppendJSON(*buf)
 		x.room.record[0] = *buf
 		return x.srv.audit.Append(ctx, x.room.record[:]...)
 	}
-	mine, theirs := forBoth(r, owner)
-	return x.srv.audit.Append(ctx, mine, theirs)
+	return x.srv.audit.Append(ctx, forAll(r, owners...)...)
 }
 
-// forBoth renders the two records of a successful call on a foreign key, for the caller's account and for the owner's, tied
-// together by sharedEventID (spec 03 AUD-05).
-func forBoth(r audit.Record, owner string) (mine, theirs []byte) {
+// forAll renders the records of a successful call on foreign keys, for the caller's account and for each owner's, tied together by
+// sharedEventID (spec 03 AUD-05).
+func forAll(r audit.Record, owners ...string) [][]byte {
 	r.SharedEventID = newID()
-	mine = r.AppendJSON(nil)
+	all := [][]byte{r.AppendJSON(nil)}
 	r.UserIdentity = r.UserIdentity.ForeignIdentity()
-	r.RecipientAccountID, r.EventID = owner, newID()
-	return mine, r.AppendJSON(nil)
+	for _, owner := range owners {
+		r.RecipientAccountID, r.EventID = owner, newID()
+		all = append(all, r.AppendJSON(nil))
+	}
+	return all
 }
 
-// foreignOwner is the owner of the foreign key of a successful call, "" if there is none.
-func (x *exchange) foreignOwner() string {
+// foreignOwners are the owners of the foreign keys of a successful call, each once: ReEncrypt can have two.
+func (x *exchange) foreignOwners() (owners []string) {
 	if x.fault != nil {
-		return ""
+		return nil
 	}
 	for i := range x.call.Targets {
-		if t := &x.call.Targets[i]; t.Key != nil && t.Key.Account != x.call.Caller.Account {
-			return t.Key.Account
+		if t := &x.call.Targets[i]; t.Key != nil && t.Key.Account != x.call.Caller.Account && !slices.Contains(owners, t.Key.Account) {
+			owners = append(owners, t.Key.Account)
 		}
 	}
-	return ""
+	return owners
 }
 
 // record fills what all records have in common.
