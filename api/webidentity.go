@@ -60,7 +60,7 @@ func (b *bearers) bearer(ctx context.Context, st *fsm.State, in region.Bearer, n
 // verify checks the signature under the provider's own key set, or under the keys that its issuer publishes.
 func (b *bearers) verify(ctx context.Context, p *fsm.OIDCProvider, t *oidc.Token) error {
 	if p.Keys == "" {
-		return b.source.Verify(ctx, oidc.Issuer{URL: "https://" + p.URL, Thumbprints: p.Thumbprints}, t)
+		return b.source.Verify(ctx, oidc.Issuer{URL: "https://" + p.URL, Account: p.Account, Thumbprints: p.Thumbprints}, t)
 	}
 	set, err := b.keySet(p.Keys)
 	if err != nil {

@@ -23,8 +23,10 @@ const (
 	pause = 10 * time.Second
 	// fetchTimeout bounds one fetch: two questions.
 	fetchTimeout = 5 * time.Second
-	// maxWaiting bounds the tokens that wait for keys at one time.
-	maxWaiting = 64
+	// maxWaiting bounds the tokens that wait for keys at one time, maxWaitingOf those for issuers of one account: whoever has a role
+	// there chooses the issuer, and one that does not answer must not stop the others'.
+	maxWaiting   = 256
+	maxWaitingOf = 32
 	// maxIssuers bounds the issuers whose keys are kept.
 	maxIssuers = 1024
 )
@@ -33,6 +35,8 @@ const (
 type Issuer struct {
 	// URL begins with https://.
 	URL string
+	// Account is whose provider it is.
+	Account string
 	// Thumbprints are SHA-1 digests, in lower-case hex, of certificates that are trusted in the chain of this issuer's server
 	// besides those of the system.
 	Thumbprints []string
@@ -43,11 +47,12 @@ type Issuer struct {
 type Source struct {
 	roots   *x509.CertPool // nil for the system's
 	flights singleflight.Group
-	waiting chan struct{}
 	now     func() time.Time
 
-	mu     sync.Mutex
-	issuer map[string]*known // by URL and thumbprints
+	mu        sync.Mutex
+	issuer    map[string]*known // by URL and thumbprints
+	waiting   int               // tokens
+	waitingOf map[string]int    // by account, none with 0
 }
 
 // known is what was fetched for one issuer.
@@ -61,20 +66,23 @@ type known struct {
 
 // NewSource makes a source that trusts the certificates of roots, nil for those of the system.
 func NewSource(roots *x509.CertPool) *Source {
-	return &Source{roots: roots, waiting: make(chan struct{}, maxWaiting), now: time.Now, issuer: make(map[string]*known)}
+	return &Source{roots: roots, now: time.Now, issuer: make(map[string]*known), waitingOf: make(map[string]int)}
 }
 
 // Verify checks a token's signature under the keys of its issuer, which are fetched if they are not known, are old, or have none
 // that fits: issuers change their keys. It fails with [ErrNoKey], [ErrSignature], [ErrFetch] or [ErrBusy], or with ctx.
 func (s *Source) Verify(ctx context.Context, from Issuer, t *Token) error {
 	k := s.lookup(from)
-	var err error
 	if k.set == nil || s.now().Sub(k.at) >= fresh {
-		if k, err = s.refresh(ctx, from); err != nil {
+		next, err := s.refresh(ctx, from)
+		switch {
+		case err == nil:
+			k = next
+		case !errors.Is(err, ErrBusy) || !k.usable(s.now()):
 			return err
 		}
 	}
-	err = k.set.Verify(t)
+	err := k.set.Verify(t)
 	if !errors.Is(err, ErrNoKey) || s.now().Sub(k.asked) < pause {
 		return err
 	}
@@ -95,15 +103,37 @@ func (s *Source) lookup(from Issuer) known {
 	return known{}
 }
 
+// usable tells whether the keys can serve, fresh or while the issuer does not answer.
+func (k *known) usable(now time.Time) bool { return k.set != nil && now.Sub(k.at) < stale }
+
+// enter counts a token among those that wait, unless too many do.
+func (s *Source) enter(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == maxWaiting || s.waitingOf[account] == maxWaitingOf {
+		return false
+	}
+	s.waiting++
+	s.waitingOf[account]++
+	return true
+}
+
+func (s *Source) leave(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting--
+	if s.waitingOf[account]--; s.waitingOf[account] == 0 {
+		delete(s.waitingOf, account)
+	}
+}
+
 // refresh asks the issuer, once for all who wait, unless it was asked a moment ago. Keys that are old serve on for a while if the
 // issuer does not answer.
 func (s *Source) refresh(ctx context.Context, from Issuer) (known, error) {
-	select {
-	case s.waiting <- struct{}{}:
-		defer func() { <-s.waiting }()
-	default:
+	if !s.enter(from.Account) {
 		return known{}, ErrBusy
 	}
+	defer s.leave(from.Account)
 	flight := s.flights.DoChan(from.name(), func() (any, error) {
 		if k := s.lookup(from); !k.asked.IsZero() && s.now().Sub(k.asked) < pause {
 			return k, nil
@@ -113,7 +143,7 @@ func (s *Source) refresh(ctx context.Context, from Issuer) (known, error) {
 	select {
 	case r := <-flight:
 		k := r.Val.(known)
-		if k.set == nil || s.now().Sub(k.at) >= stale {
+		if !k.usable(s.now()) {
 			return known{}, fmt.Errorf("%w: %w", ErrFetch, k.err)
 		}
 		return k, nil

@@ -127,16 +127,14 @@ func TestSourceAsksOnce(t *testing.T) {
 	release := make(chan struct{})
 	i.set(setOf(k.jwk("")), func(http.ResponseWriter, *http.Request) bool { <-release; return false })
 	var wait sync.WaitGroup
-	for range maxWaiting {
+	for range maxWaitingOf {
 		wait.Go(func() {
 			if err := s.Verify(t.Context(), i.who(), tok); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for len(s.waiting) < maxWaiting {
-		runtime.Gosched() // until all of them wait
-	}
+	s.untilWaiting(maxWaitingOf)
 	if err := s.Verify(t.Context(), i.who(), tok); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
 	}
@@ -144,6 +142,61 @@ func TestSourceAsksOnce(t *testing.T) {
 	wait.Wait()
 	if n := i.asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// untilWaiting returns once so many tokens wait.
+func (s *Source) untilWaiting(n int) {
+	for at := 0; at < n; runtime.Gosched() {
+		s.mu.Lock()
+		at = s.waiting
+		s.mu.Unlock()
+	}
+}
+
+// TestSourceIsShared: an account whose issuer does not answer takes its own part of the places, and old keys serve on where none is left.
+func TestSourceIsShared(t *testing.T) {
+	k := newSigner(t, "ES256", "k")
+	slow, good := newIssuer(t, setOf(k.jwk(""))), newIssuer(t, setOf(k.jwk("")))
+	s, clock := good.source()
+	s.roots.AddCert(slow.Certificate())
+	tok := tokenOf(t, k)
+	mine, theirs := slow.who(), good.who()
+	mine.Account, theirs.Account = "111122223333", "444455556666"
+	for _, from := range []Issuer{mine, theirs} {
+		if err := s.Verify(t.Context(), from, tok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	*clock = clock.Add(stale)
+	asked, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	slow.set(setOf(k.jwk("")), func(http.ResponseWriter, *http.Request) bool {
+		once.Do(func() { close(asked) })
+		<-release
+		return false
+	})
+	var wait sync.WaitGroup
+	for range maxWaitingOf {
+		wait.Go(func() { _ = s.Verify(t.Context(), mine, tok) })
+	}
+	s.untilWaiting(maxWaitingOf)
+	<-asked
+	if err := s.Verify(t.Context(), mine, tok); !errors.Is(err, ErrBusy) {
+		t.Errorf("one too many of the account: %v", err)
+	}
+	if err := s.Verify(t.Context(), theirs, tok); err != nil {
+		t.Errorf("another account: %v", err)
+	}
+	*clock = clock.Add(fresh)
+	theirs.Account = mine.Account
+	if err := s.Verify(t.Context(), theirs, tok); err != nil {
+		t.Errorf("old keys, and no place to wait for new ones: %v", err)
+	}
+	close(release)
+	wait.Wait()
+	if s.waiting != 0 || len(s.waitingOf) != 0 {
+		t.Errorf("%d wait for ever, of %d accounts", s.waiting, len(s.waitingOf))
 	}
 }
 
