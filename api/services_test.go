@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/trentkms/trent/region"
 )
 
 // service registers a service and returns its login.
@@ -117,6 +120,11 @@ func TestServiceLimits(t *testing.T) {
 	role := l.newRole(owner, "r", rootOf(owner), statement("Allow", "kms:*", "*"))
 	admin := l.newUser(owner, "admin", statement("Allow", "sts:AssumeRole", "*"))
 	session := l.newSession(admin, &sts.AssumeRoleInput{RoleArn: &role, Policy: aws.String(statement("Allow", "kms:ListAliases", "*"))})
+	for _, name := range []string{"ssm.us-east-1", "SSM", "-ssm", "ssm.", ""} {
+		if _, err := l.service.RegisterService(t.Context(), name); !errors.Is(err, region.ErrServiceName) {
+			t.Errorf("a service named %q: %v", name, err)
+		}
+	}
 	list := func(c *kms.Client) error {
 		_, err := c.ListKeys(t.Context(), &kms.ListKeysInput{})
 		return err

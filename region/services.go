@@ -83,14 +83,15 @@ type ServiceAccessKey struct {
 // ErrServiceName reports a name that no service can have, ErrNoService one that is not registered, ErrServiceKeys a service with as many
 // access keys as it can have.
 var (
-	ErrServiceName = errors.New("the name of a service is made of lower-case letters and digits, in parts joined by '.' or '-', at most 64 bytes")
+	ErrServiceName = errors.New("the name of a service is made of lower-case letters and digits, in parts joined by '.' or '-', at most 64 bytes, and does not end with the region")
 	ErrNoService   = errors.New("no service of this name is registered")
 	ErrServiceKeys = fmt.Errorf("the service has %d access keys already; delete it, or one of them, first", fsm.MaxAccessKeys)
 )
 
 // RegisterService gives a service an access key of its own, its first or a second one to change over to.
 func (s *Service) RegisterService(ctx context.Context, name string) (*RegisteredService, error) {
-	if len(name) > maxServiceName || !serviceNamePattern.MatchString(name) {
+	// "ssm.us-east-1" would be taken for ssm, whose name in the region it has.
+	if len(name) > maxServiceName || !serviceNamePattern.MatchString(name) || strings.HasSuffix(name, "."+s.cfg.Region) {
 		return nil, ErrServiceName
 	}
 	st, err := s.View(ctx)
