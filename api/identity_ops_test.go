@@ -332,6 +332,31 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// TestSimulateAsReal: what every direct call has is known to the simulator too, so that it decides as the real call is decided.
+func TestSimulateAsReal(t *testing.T) {
+	l := newGrantLab(t)
+	key, u := l.key(), l.newUser(owner, "u", "")
+	in := &iam.SimulatePrincipalPolicyInput{PolicySourceArn: aws.String(userARN("u")), ActionNames: []string{"kms:DescribeKey"}, ResourceArns: []string{*key}}
+	for condition, want := range map[string]bool{
+		`{"StringEquals":{"aws:RequestedRegion":"us-east-1"}}`: true, `{"StringNotEquals":{"aws:RequestedRegion":"us-east-1"}}`: false,
+		`{"StringEquals":{"aws:PrincipalType":"User"}}`: true, `{"Bool":{"aws:ViaAWSService":"false"}}`: true, `{"Bool":{"aws:ViaAWSService":"true"}}`: false,
+		`{"Bool":{"aws:PrincipalIsAWSService":"false"}}`: true, `{"NumericGreaterThan":{"aws:EpochTime":"1"}}`: true,
+		`{"Null":{"kms:ViaService":"true"}}`: true,
+	} {
+		l.putUserPolicy(owner, "u", statement("Allow", "kms:DescribeKey", "*", `"Condition":`+condition))
+		_, err := u.kms.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: key})
+		r := must(l.root(owner).iam.SimulatePrincipalPolicy(t.Context(), in))(t).EvaluationResults[0]
+		if (err == nil) != want || (r.EvalDecision == "allowed") != want {
+			t.Errorf("%s: real %v, simulated %s, missing %v, want %t", condition, err, r.EvalDecision, r.MissingContextValues, want)
+		}
+	}
+	in.ActionNames = []string{"kms:DisableKey"}
+	l.putUserPolicy(owner, "u", statement("Allow", "kms:DisableKey", "*", `"Condition":{"NumericLessThan":{"kms:TrailingDaysWithoutKeyUsage":"1"}}`))
+	if r := must(l.root(owner).iam.SimulatePrincipalPolicy(t.Context(), in))(t).EvaluationResults[0]; r.EvalDecision != "allowed" {
+		t.Errorf("the days since the last use: %s", r.EvalDecision)
+	}
+}
+
 // TestIdentityRecords: changes are recorded with who did what, and without the secret.
 func TestIdentityRecords(t *testing.T) {
 	l := newGrantLab(t)

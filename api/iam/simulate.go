@@ -205,7 +205,7 @@ func simulate(s service, c *region.Call, who *subject, in *simulation) (*Simulat
 	if len(resources) == 0 {
 		resources = []string{"*"}
 	}
-	assumed := who.context(c, in.context)
+	assumed := who.context(s, c, in.context)
 	out := &SimulateOutput{EvaluationResults: []EvaluationResult{}}
 	for _, action := range in.actions {
 		for _, resource := range resources {
@@ -220,11 +220,19 @@ func simulate(s service, c *region.Call, who *subject, in *simulation) (*Simulat
 	return out, nil
 }
 
-// context are the condition keys of a simulation: those of the principal, the time, and what the request assumes.
-func (w *subject) context(c *region.Call, entries []ContextEntry) map[string][]string {
+// context are the condition keys of a simulation: those that every direct call of the principal here has at this time, and what the
+// request assumes.
+func (w *subject) context(s service, c *region.Call, entries []ContextEntry) map[string][]string {
+	kind := "User"
+	if w.principal.Kind == policy.RoleSession {
+		kind = "AssumedRole"
+	}
+	no := []string{"false"}
 	m := map[string][]string{
-		"aws:PrincipalArn": {w.principal.IdentityARN}, "aws:PrincipalAccount": {w.principal.Account},
+		"aws:PrincipalArn": {w.principal.IdentityARN}, "aws:PrincipalAccount": {w.principal.Account}, "aws:PrincipalType": {kind},
 		"kms:CallerAccount": {w.principal.Account}, "aws:CurrentTime": {c.Now.UTC().Format("2006-01-02T15:04:05Z")},
+		"aws:EpochTime": {strconv.FormatInt(c.Now.Unix(), 10)}, "aws:RequestedRegion": {s.Region()},
+		"aws:PrincipalIsAWSService": no, "aws:ViaAWSService": no, "kms:GrantIsForAWSResource": no,
 	}
 	if w.id != "" {
 		m["aws:userid"] = []string{w.id}
@@ -261,7 +269,7 @@ func keyOf(c *region.Call, resource string) *fsm.Key {
 func (w *subject) onKey(s service, c *region.Call, req *policy.Request, key *fsm.Key, assumed map[string][]string) {
 	m := map[string][]string{
 		"kms:KeySpec": {key.Spec}, "kms:KeyUsage": {key.Usage}, "kms:KeyOrigin": {key.Origin}, "kms:MultiRegion": {strconv.FormatBool(key.MultiRegion)},
-		"aws:ResourceAccount": {key.Account},
+		"aws:ResourceAccount": {key.Account}, "kms:TrailingDaysWithoutKeyUsage": {strconv.FormatInt(s.TrailingDays(c.State, key, c.Now), 10)},
 	}
 	for _, t := range key.Tags {
 		m["aws:ResourceTag/"+t.Key] = []string{t.Value}
