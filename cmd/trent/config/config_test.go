@@ -77,6 +77,7 @@ func TestRefusals(t *testing.T) {
 		{"PROXY protocol", `plain_http = true`, "plain_http = true\n  proxy_protocol = \"maybe\"", `it is "off", "optional" or "required"`},
 		{"nobody to trust", `plain_http = true`, "plain_http = true\n  proxy_protocol = \"required\"", "go together"},
 		{"trust for nothing", `plain_http = true`, "plain_http = true\n  trusted_proxies = [\"10.0.0.0/8\"]", "go together"},
+		{"proxy network in IPv6 clothes", `plain_http = true`, "plain_http = true\n  proxy_protocol = \"required\"\n  trusted_proxies = [\"::ffff:10.0.0.0/104\"]", "as an IPv4 address or network"},
 		{"proxy address", `plain_http = true`, "plain_http = true\n  proxy_protocol = \"optional\"\n  trusted_proxies = [\"lb\"]", `"lb" is neither an address nor a network`},
 		{"TLS before nobody", `plain_http = true`, "plain_http = true\n  tls_terminated = true", "tls_terminated needs"},
 		{"address", `"127.0.0.1:7600"`, `"7600"`, `address "7600" is not host:port`},

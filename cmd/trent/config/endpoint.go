@@ -54,6 +54,9 @@ func (l *Listener) completeEndpoint(base string) error {
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
+		if p.Addr().Is4In6() { // connections are compared as what they are
+			return fmt.Errorf("trusted_proxies: write %q as an IPv4 address or network", s)
+		}
 		l.Proxies = append(l.Proxies, p.Masked())
 	}
 	resolve(base, &l.EndpointPolicyFile)
