@@ -145,6 +145,9 @@ func (x *operatorExchange) decide(ctx context.Context) (err error) {
 		return err
 	}
 	account := s.OperatorAccount(st)
+	if account == "" { // an action on nobody's resource would be allowed to administrators of every account
+		return fault.Unavailable(errors.New("the region has no operator's account"))
+	}
 	t := region.Target{Permission: operatorService + ":" + x.target, Account: account, ARN: s.OperatorARN(account)}
 	x.call.Targets = append(x.call.Targets, t)
 	d, err := x.srv.authz.decide(&x.exchange, &x.call.Targets[0])

@@ -115,6 +115,7 @@ func (n *node) adminHandler() *adminMux {
 	mux.HandleFunc("POST /v1/snapshot", n.adminSnapshot)
 	n.routeRegions(mux)
 	n.handleDomainKeys(mux)
+	n.routeAccounts(mux)
 	n.routeServices(mux)
 	n.routeAudit(mux)
 	n.routeQuotas(mux)
@@ -138,7 +139,7 @@ func (n *node) admin(f func(context.Context, *http.Request) (any, error)) http.H
 }
 
 func adminStatusCode(err error) int {
-	if code := max(serviceStatusCode(err), quotaStatusCode(err)); code != 0 {
+	if code := max(accountStatusCode(err), serviceStatusCode(err), quotaStatusCode(err)); code != 0 {
 		return code
 	}
 	switch {

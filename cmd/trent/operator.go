@@ -21,7 +21,7 @@ import (
 )
 
 func operatorCommand() *cobra.Command {
-	return group("operator", "Set up and look after a node", initCommand(), joinCommand(), joinTokenCommand(), membersCommand(), removeCommand(), stepDownCommand(), statusCommand(),
+	return group("operator", "Set up and look after a node", initCommand(), accountCommand(), joinCommand(), joinTokenCommand(), membersCommand(), removeCommand(), stepDownCommand(), statusCommand(),
 		snapshotCommand(), hsmCommand(), quotasCommand(), rotateCommand(), recoveryKeyCommand(), recoverCommand(), debugCommand(),
 		federateCommand(), unfederateCommand(), regionsCommand(), regionCommand())
 }

@@ -19,6 +19,7 @@ import (
 var adminActions = map[string]string{
 	"GET /v1/status": "GetStatus", "GET /v1/members": "ListMembers", "DELETE /v1/members/{id}": "RemoveMember",
 	"POST /v1/join-tokens": "CreateJoinToken", "POST /v1/step-down": "StepDown", "POST /v1/snapshot": "SaveSnapshot",
+	"GET /v1/accounts": "ListAccounts", "POST /v1/accounts": "CreateAccount",
 	"GET /v1/services": "ListServices", "POST /v1/services": "CreateService", "DELETE /v1/services/{name}": "DeleteService",
 	"GET /v1/quotas": "ListQuotas", "PUT /v1/quotas": "SetQuota",
 	"GET /v1/audit": "LookupEvents", "GET /v1/audit/tail": "TailEvents",

@@ -13,9 +13,7 @@ import (
 
 	"github.com/trentkms/trent/api/audit"
 	"github.com/trentkms/trent/cmd/trent/config"
-	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
-	"github.com/trentkms/trent/region/shape"
 )
 
 // served is a running node with one listener, and its root credentials.
@@ -96,12 +94,25 @@ func TestOperatorAPI(t *testing.T) {
 	}
 
 	// Another account's root user has all permissions there, and none here.
-	const tenant, tenantKey, tenantSecret = "444455556666", "AKIATENANT0000000000", "the secret of the tenant's root user"
-	if res, err := s.node.cluster.Propose(t.Context(), fsm.Command{Attempt: 1, Body: &fsm.PutAccount{Account: fsm.Account{ID: tenant, CreatedAt: time.Now().UnixMilli()}}}); err != nil || res.Code != fsm.OK {
-		t.Fatal(res, err)
+	const tenant = "444455556666"
+	var account region.NewAccount
+	if out, err := s.trent(s.id, s.secret, "operator", "account", "create", tenant, "--format", "json"); err != nil || json.Unmarshal([]byte(out), &account) != nil {
+		t.Fatal(err, out)
 	}
-	if err := s.node.service.PutRootAccessKey(t.Context(), tenant, tenantKey, shape.NewSecret([]byte(tenantSecret))); err != nil {
-		t.Fatal(err)
+	for id, why := range map[string]string{tenant: "exists already", s.file.Account: "exists already", "44445555666": "12 digits"} {
+		if _, err := s.trent(s.id, s.secret, "operator", "account", "create", id); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("account %s: %v", id, err)
+		}
+	}
+	if out, err := s.trent(s.id, s.secret, "operator", "account", "list"); err != nil || !strings.Contains(out, tenant) || strings.Count(out, "true") != 1 {
+		t.Errorf("the accounts: %v, %s", err, out)
+	}
+	tenantKey, tenantSecret := account.AccessKeyID, account.SecretAccessKey
+	if out, err := s.trent(tenantKey, tenantSecret, "iam", "users"); err != nil {
+		t.Errorf("the tenant's root user: %v, %s", err, out)
+	}
+	if _, err := s.trent(tenantKey, tenantSecret, "operator", "account", "create", "777788889999"); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+		t.Errorf("an account made by a tenant: %v", err)
 	}
 	if _, err := s.trent(tenantKey, tenantSecret, "operator", "members"); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("a tenant's root user: %v", err)
@@ -152,7 +163,7 @@ func TestOperatorAPI(t *testing.T) {
 			seen[r.RecipientAccountID+" "+r.EventName+" "+r.ErrorCode]++
 		}
 	}
-	for _, want := range []string{"111122223333 GetStatus ", "111122223333 ListMembers ", "111122223333 CreateService ", "111122223333 CreateService Bad Request",
+	for _, want := range []string{"111122223333 GetStatus ", "111122223333 ListMembers ", "111122223333 CreateService ", "111122223333 CreateAccount ", "111122223333 CreateAccount Conflict", "111122223333 CreateService Bad Request",
 		"444455556666 ListMembers AccessDenied"} {
 		if seen[want] == 0 {
 			t.Errorf("there is no record %q in %v", want, seen)
