@@ -43,7 +43,7 @@ func (n *node) drain(listeners []*listener) error {
 func (n *node) parting(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.draining.Load() {
-			w.Header().Set("Connection", "close") // with HTTP/2 it becomes a GOAWAY
+			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)
 	})

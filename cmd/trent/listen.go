@@ -47,6 +47,10 @@ func open(l config.Listener, h http.Handler, log *slog.Logger) (*listener, error
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	// HTTP/1.1 alone, as AWS's endpoints: a small answer leaves in one piece. HTTP/2 sends its header and its body apart, and SDKs do not
+	// repeat a call whose answer breaks off in between, when a node or a balancer's session to it ends.
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
 	if l.CertFile != "" {
 		certs := &certificate{cert: l.CertFile, key: l.KeyFile}
 		if _, err := certs.get(nil); err != nil {

@@ -284,12 +284,12 @@ func (r *regionOf) leader() *process {
 
 func (r *regionOf) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("not in 60 s: %s", what)
+			r.t.Fatalf("not in three minutes: %s", what)
 		}
 		<-tick.C
 	}
