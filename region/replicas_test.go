@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
@@ -76,7 +77,7 @@ func (f *regionsLab) start(name string) {
 	l := f.labs[name]
 	lazy := &lazyLink{}
 	e := multiregion.New(multiregion.Config{
-		Cluster: l.node, Link: lazy, Materials: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
+		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
 		Synchronized: func(string, string, string) []byte { return []byte(`{}`) },
 	})
 	lazy.Link = f.net.Join(name, e)
@@ -85,6 +86,28 @@ func (f *regionsLab) start(name string) {
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
 	f.stop[name] = func() { cancel(); <-done }
+}
+
+// overtaken is a Raft group in which, whenever a change is recorded that another region told of, something else was decided on the same
+// state: a pull and the answer to a tell can be under way at the same time, and what is recorded of the one is not true of the other.
+type overtaken struct {
+	*cluster.Node
+	t testing.TB
+}
+
+func (c overtaken) Propose(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
+	res, err := c.Node.Propose(ctx, cmd)
+	body, ok := cmd.Body.(*fsm.SyncKeys)
+	if err != nil || !ok || res.Code != fsm.OK || len(cmd.Audit) == 0 {
+		return res, err
+	}
+	second := cmd
+	second.ID[0] ^= 0xff
+	second.Body = &fsm.SetDescription{Key: fsm.KeyRef{Account: body.Docs[0].Account, ID: body.Docs[0].ID}, Description: "recorded again"}
+	if again, err := c.Node.Propose(ctx, second); err == nil && again.Code == fsm.OK {
+		c.t.Errorf("the audit records of taking over %s could be written twice", body.Docs[0].ID)
+	}
+	return res, nil
 }
 
 // answer says yes to whatever the region could do.

@@ -271,10 +271,17 @@ func (e *Engine) Ask(ctx context.Context, region string, question []byte) ([]byt
 
 // propose commits a change of the engine's own. A refusal is no error: what it was about has changed meanwhile.
 func (e *Engine) propose(ctx context.Context, body fsm.Body, audit []byte) error {
+	cmd := command(e.cfg.Cluster.State(), body)
+	cmd.Audit = audit
+	_, err := e.cfg.Cluster.Propose(ctx, cmd)
+	return err
+}
+
+// command is a new command, as of a state.
+func command(st *fsm.State, body fsm.Body) fsm.Command {
 	var id fsm.CommandID
 	rand.Read(id[:])
-	_, err := e.cfg.Cluster.Propose(ctx, fsm.Command{ID: id, Attempt: 1, Time: e.cfg.Cluster.State().Now(), Body: body, Audit: audit})
-	return err
+	return fsm.Command{ID: id, Attempt: 1, Time: st.Now(), Body: body}
 }
 
 // Status is how far this node knows its region to be in step with another one.

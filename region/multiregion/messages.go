@@ -105,7 +105,7 @@ type Item struct {
 // Bounds of messages.
 const (
 	maxDocs     = 256 // keys of one part
-	maxWanted   = 64  // materials of one request
+	maxWanted   = 64  // materials of one request; also the documents of one command, fewer than a read set can name
 	maxEntries  = 4096
 	bucketCount = 1024
 	nonceSize   = 32

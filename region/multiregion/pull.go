@@ -257,27 +257,54 @@ func fill(docs []fsm.KeyDoc, it *Item, m *fsm.Material) {
 	}
 }
 
-// sync proposes the documents that have an effect.
+// syncTries is how often documents are judged anew because a key has changed in between.
+const syncTries = 8
+
+// sync proposes the documents that have an effect. What a change is recorded as depends on the key as it was, and the same news may be
+// on its way twice, by a pull and by an answer to a tell: a command whose keys have changed meanwhile is refused and made again.
 func (e *Engine) sync(ctx context.Context, region string, incarnation uint64, docs []fsm.KeyDoc) error {
+	for range syncTries {
+		cmd, ok := e.plan(region, incarnation, docs)
+		if !ok {
+			return nil
+		}
+		res, err := e.cfg.Cluster.Propose(ctx, cmd)
+		if err != nil {
+			return err
+		}
+		if res.Code != fsm.Stale {
+			e.Changed()
+			return nil
+		}
+	}
+	return fmt.Errorf("keys shared with region %s change all the time", region)
+}
+
+// plan is the command that takes over what has an effect on this node's state.
+func (e *Engine) plan(region string, incarnation uint64, docs []fsm.KeyDoc) (cmd fsm.Command, ok bool) {
 	st := e.cfg.Cluster.State()
 	body := &fsm.SyncKeys{Region: region, Incarnation: incarnation}
 	var audit [][]byte
+	cmd = command(st, body)
 	for i := range docs {
 		d := &docs[i]
 		if !st.Wants(region, incarnation, d) {
 			continue
 		}
 		body.Docs = append(body.Docs, *d)
-		audit = append(audit, e.records(st, d)...)
+		records := e.records(st, d)
+		if len(records) == 0 {
+			continue
+		}
+		audit = append(audit, records...)
+		read := fsm.Read{Doc: fsm.DocKey, Account: d.Account, Name: d.ID}
+		if k := st.Key(d.Account, d.ID); k != nil {
+			read.Version = k.Version
+		}
+		cmd.Reads = append(cmd.Reads, read)
 	}
-	if len(body.Docs) == 0 {
-		return nil
-	}
-	if err := e.propose(ctx, body, bytes.Join(audit, []byte{'\n'})); err != nil {
-		return err
-	}
-	e.Changed()
-	return nil
+	cmd.Audit = bytes.Join(audit, []byte{'\n'})
+	return cmd, len(body.Docs) > 0
 }
 
 // records are the audit records of taking a document over: that of the creation, with the identity of whoever asked for it, or that of
