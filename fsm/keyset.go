@@ -6,6 +6,8 @@ import (
 	"errors"
 	"iter"
 	"slices"
+
+	"github.com/trentkms/trent/fsm/planted"
 )
 
 // SetVersion orders what is known of a set of related keys. The primary of a term alone makes versions of it; another primary
@@ -210,6 +212,9 @@ func (t *tx) tell(k *Key) {
 	if k.Set != nil {
 		s := *k.Set
 		s.Replica = s.Primary != t.d.region.Name
+		if planted.Bug(planted.TwoPrimaries) && s.Updating != "" {
+			s.Replica, s.Updating = false, ""
+		}
 		s.ChangedAt = t.index
 		k.Set = &s
 	}

@@ -3,6 +3,8 @@ package fsm
 import (
 	"errors"
 	"fmt"
+
+	"github.com/trentkms/trent/fsm/planted"
 )
 
 // Kinds of commands about multi-Region keys.
@@ -252,6 +254,9 @@ func (t *tx) completeRotation(k *Key) bool {
 			continue
 		}
 		o := t.otherRegion(m.Region)
+		if planted.Bug(planted.EarlyMaterial) {
+			continue
+		}
 		if o == nil || m.AckedIn != o.Incarnation || m.Acked.Compare(s.SpreadSince) < 0 {
 			return false
 		}

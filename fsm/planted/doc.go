@@ -17,7 +17,7 @@ const (
 	SkipReadSet       = "planted/skip-read-set"       // apply does not check the documents that a decision was based on
 	ForgetRetryIDs    = "planted/forget-retry-ids"    // a restored snapshot has no command ids
 	IgnoreRetryIDs    = "planted/ignore-retry-ids"    // a retry is taken for a new command
-	SnapshotDropsRow  = "planted/snapshot-drops-row"  // a snapshot lacks the newest grant
+	SnapshotDropsRow  = "planted/snapshot-drops-row"  // a restored snapshot has no grants
 	MissDisable       = "planted/miss-disable"        // this node does not apply that a key is disabled
 	MissRevoke        = "planted/miss-revoke"         // this node does not apply that a grant ends
 	ApplyDiffers      = "planted/apply-differs"       // apply depends on the node
@@ -29,6 +29,8 @@ const (
 	FirstMaterial     = "planted/first-material"      // encryption uses the first material for ever
 	LocalClock        = "planted/local-clock"         // region time is the node's own clock
 	DropAudit         = "planted/drop-audit"          // one change in eight leaves no audit record
+	TwoPrimaries      = "planted/two-primaries"       // a region goes on as primary after it gave the primary away
+	EarlyMaterial     = "planted/early-material"      // a primary encrypts with rotated material before every region has it
 )
 
 // All lists the faults.
@@ -36,6 +38,6 @@ func All() []string {
 	return []string{
 		VerifyLeader, LocalReads, JoinRunningRound, CountNonvoters, AckUnknown, UnknownIsRefusal, AckBeforeSync, SkipReadSet,
 		ForgetRetryIDs, IgnoreRetryIDs, SnapshotDropsRow, MissDisable, MissRevoke, ApplyDiffers, StaleAlias, StalePolicy,
-		StaleKeyState, ImmortalAccessKey, AliasTaken, FirstMaterial, LocalClock, DropAudit,
+		StaleKeyState, ImmortalAccessKey, AliasTaken, FirstMaterial, LocalClock, DropAudit, TwoPrimaries, EarlyMaterial,
 	}
 }

@@ -28,6 +28,8 @@ type hunt struct {
 	// snapshot is the number of entries between snapshots.
 	snapshot int
 	length   time.Duration
+	// regions is the number of regions, 1 if 0.
+	regions int
 	// runs is the bound: so many runs, each with the next seed, may miss it.
 	runs int
 }
@@ -55,6 +57,8 @@ var hunts = []hunt{
 	{bug: planted.FirstMaterial, faults: "none", workloads: "rotation"},
 	{bug: planted.LocalClock, faults: "clock", workloads: "imports", runs: 6},
 	{bug: planted.DropAudit, faults: "none", workloads: "lifecycle,audit"},
+	{bug: planted.TwoPrimaries, faults: "none", workloads: "regions", regions: 2},
+	{bug: planted.EarlyMaterial, faults: "region-alone,regions-apart", workloads: "regions", regions: 2},
 }
 
 // caught is what became of a hunt.
@@ -154,6 +158,9 @@ func (h hunt) options(o options, dir string, run int) *options {
 	}
 	if h.scenarios != "" {
 		one.Scenarios = h.scenarios
+	}
+	if h.regions > 0 {
+		one.Regions = h.regions
 	}
 	if h.snapshot > 0 {
 		one.Snapshot = h.snapshot

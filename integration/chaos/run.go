@@ -185,9 +185,6 @@ func (r *running) setUp(ctx context.Context) error {
 			return nil
 		},
 	}
-	if r.o.Regions > 1 {
-		return errors.New("the regions of a run are not joined with each other yet: -regions 1 is what can be tested")
-	}
 	r.target.Regions = r.regions()
 	all := r.o.Workloads == "" || r.o.Workloads == "all"
 	names := strings.Split(r.o.Workloads, ",")
@@ -212,7 +209,7 @@ func (r *running) setUp(ctx context.Context) error {
 func (r *running) regions() []workload.Region {
 	var all []workload.Region
 	for _, reg := range r.lab.Regions {
-		w := workload.Region{Name: reg.Name, LB: reg.LB}
+		w := workload.Region{Name: reg.Name, LB: reg.LB, Root: workload.Credentials{AccessKeyID: reg.AccessKeyID, Secret: reg.Secret}}
 		for _, n := range reg.Members() {
 			w.Nodes = append(w.Nodes, workload.Node{
 				Name: n.Name, URL: n.URL, AuditDir: n.AuditDir(), DataDir: n.DataDir(), Logs: []string{n.LogFile()},

@@ -17,6 +17,7 @@ type Record struct {
 	EventID   string `json:"eventID"`
 	RequestID string `json:"requestID"`
 	EventName string `json:"eventName"`
+	Region    string `json:"awsRegion"`
 	ErrorCode string `json:"errorCode"`
 	UserAgent string `json:"userAgent"`
 	// Body is the record without what each node's log adds, for comparing copies.
@@ -106,9 +107,23 @@ func (f *finding) merge(records []Record) map[string][]Record {
 	return byCall
 }
 
+// second is how another region records its part of an operation, in the name of the same caller.
+var second = map[string]string{"ReplicateKey": "CreateKey", "UpdatePrimaryRegion": "UpdatePrimaryRegion"}
+
 func (f *finding) recorded(op *history.Op, records []Record, lossy bool) {
-	succeeded, failed, mine := 0, 0, 0
+	succeeded, failed, mine, here := 0, 0, 0, 0
+	abroad := make(map[string]int) // successes of another region's part, by region
 	for _, r := range records {
+		if name := second[op.Kind]; r.Region != op.Region && name != "" {
+			if r.EventName != name {
+				f.add([]history.Op{*op}, "recorded in %s as %s: %s", r.Region, r.EventName, describe(op))
+			}
+			if r.ErrorCode == "" {
+				abroad[r.Region]++
+			}
+			continue
+		}
+		here++
 		if r.EventName != op.Kind {
 			f.add([]history.Op{*op}, "recorded as %s: %s", r.EventName, describe(op))
 		}
@@ -130,8 +145,13 @@ func (f *finding) recorded(op *history.Op, records []Record, lossy bool) {
 		if succeeded == 0 && !(lossy && local) {
 			f.add([]history.Op{*op}, "succeeded and is not recorded: %s", describe(op))
 		}
-		if single && len(records) > 1 {
-			f.add([]history.Op{*op}, "made once and recorded %d times: %s", len(records), describe(op))
+		if single && here > 1 {
+			f.add([]history.Op{*op}, "made once and recorded %d times: %s", here, describe(op))
+		}
+		for region, n := range abroad {
+			if region != op.In["to"] || n > 1 {
+				f.add([]history.Op{*op}, "recorded %d times in %s: %s", n, region, describe(op))
+			}
 		}
 	case history.Refused:
 		if slices.Contains(unidentified, op.Error) {
@@ -140,7 +160,7 @@ func (f *finding) recorded(op *history.Op, records []Record, lossy bool) {
 		if mine == 0 && !lossy {
 			f.add([]history.Op{*op}, "refused and not recorded: %s", describe(op))
 		}
-		if single && succeeded > 0 {
+		if single && (succeeded > 0 || len(abroad) > 0) {
 			f.add([]history.Op{*op}, "refused and recorded as a success: %s", describe(op))
 		}
 	case history.Failed:

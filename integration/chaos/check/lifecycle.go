@@ -64,7 +64,7 @@ func Lifecycle(ops []history.Op) []Anomaly {
 	})
 	for i := range ops {
 		if op := &ops[i]; op.Workload == LifecycleName && op.Kind == "ScheduleKeyDeletion" && op.Outcome == history.OK {
-			if op.Out["deletion"] != "" && number(op.Out["deletion"]) < number(op.In["earliest"])+deletionWindow.Milliseconds() {
+			if number(op.Out["deletion"]) < number(op.In["earliest"])+deletionWindow.Milliseconds() {
 				f.add([]history.Op{*op}, "a deletion before its waiting period: %s", describe(op))
 			}
 		}

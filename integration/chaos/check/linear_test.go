@@ -317,6 +317,32 @@ func TestRegions(t *testing.T) {
 			5-? UpdatePrimaryRegion k in:to=r2 @r1
 			6-7 DescribeKey k -> ok out:type=PRIMARY @r1
 			10-11 DescribeKey k -> ok out:type=PRIMARY @r2`, ""},
+		{"the same change again, while its end is not known yet", `
+			1-2 CreateKey k -> ok @r1
+			3-4 UpdatePrimaryRegion k in:to=r2 -> ok @r1
+			5-6 UpdatePrimaryRegion k in:to=r3 -> ok @r2
+			7-8 UpdatePrimaryRegion k in:to=r2 -> ok @r1
+			9-10 DescribeKey k -> ok out:type=PRIMARY @r3`, ""},
+		{"a change by a region that gave the primary elsewhere", `
+			1-2 CreateKey k -> ok @r1
+			3-4 UpdatePrimaryRegion k in:to=r2 -> ok @r1
+			5-6 UpdatePrimaryRegion k in:to=r3 -> ok @r1`, "not linearizable"},
+		{"a rotation by an old primary", `
+			1-2 CreateKey k -> ok @r1
+			3-4 UpdatePrimaryRegion k in:to=r2 -> ok @r1
+			5-6 RotateKeyOnDemand k -> ok @r1`, "not linearizable"},
+		{"a rotation while the primary moves", `
+			1-2 CreateKey k -> ok @r1
+			3-9 UpdatePrimaryRegion k in:to=r2 -> ok @r1
+			4-8 RotateKeyOnDemand k -> ok @r1
+			5-8 ReplicateKey k -> NotFoundException @r2`, ""},
+		{"a healed region that does not open", `
+			1-2 CreateKey k -> ok @r1
+			3-4 Decrypt k in:final=1 -> failed @r2`, "not answered"},
+		{"a healed region that answers when asked again", `
+			1-2 CreateKey k -> ok @r1
+			3-4 Decrypt k in:final=1 -> failed @r2
+			5-6 Decrypt k in:final=1 -> ok @r2`, ""},
 		{"no agreement", `
 			1-2 CreateKey k -> ok @r1
 			12-13 DescribeKey k in:final=1 -> ok out:type=PRIMARY out:shared=x @r1

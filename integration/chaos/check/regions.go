@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/trentkms/trent/integration/chaos/history"
 )
@@ -10,40 +11,68 @@ import (
 // Regions judges multi-Region keys: at no moment do two regions believe they hold the primary; what was encrypted in one region opens
 // in every other that holds the key; and after the end all regions tell the same.
 //
-// Operations: CreateKey (the primary is in its region); UpdatePrimaryRegion (In to), sent to any region; DescribeKey (Out type,
-// PRIMARY or REPLICA); Decrypt (In plaintext, Out plaintext), sent to a region that is known to hold the key. Operations with In final
+// Operations: CreateKey (the primary is in its region); UpdatePrimaryRegion (In to), ReplicateKey and RotateKeyOnDemand, sent to any
+// region, of which only the primary's can succeed; DescribeKey (Out type, PRIMARY or REPLICA); Decrypt (In plaintext, Out plaintext), sent to a region that is known to hold the key. Operations with In final
 // were made when nothing was under way any more: of those, Out shared (what the regions share, in one text) is equal in all regions,
 // and none fails.
 func Regions(ops []history.Op) []Anomaly {
 	f := &finding{workload: RegionsName}
 	parts := partition(of(RegionsName, ops), byKey)
-	linearizable(f, parts, func(string, []history.Op) machine[string] { return machine[string]{"", stepPrimary} })
+	linearizable(f, parts, func(string, []history.Op) machine[claim] { return machine[claim]{claim{}, stepPrimary} })
 	for _, key := range slices.Sorted(maps.Keys(parts)) {
 		f.converged(key, parts[key])
 	}
+	f.unanswered(of(RegionsName, ops))
 	return f.all
+}
+
+// claim is which region is the primary, and where each region last gave the primary to.
+type claim struct {
+	primary string
+	moves   string // " from>to" of each region
+}
+
+// moved is the claim after the primary gave it away.
+func (c claim) moved(to string) claim {
+	all := strings.Fields(c.moves)
+	all = slices.DeleteFunc(all, func(m string) bool { return strings.HasPrefix(m, c.primary+">") })
+	all = append(all, c.primary+">"+to)
+	slices.Sort(all)
+	return claim{to, strings.Join(all, " ")}
+}
+
+// gave tells whether the last region that a region gave the primary to is this one.
+func (c claim) gave(from, to string) bool {
+	return slices.Contains(strings.Fields(c.moves), from+">"+to)
 }
 
 // stepPrimary is the machine of the claim to be primary. A region that calls itself a replica may be late; one that calls itself
 // primary may not.
-func stepPrimary(primary string, op *history.Op) (bool, string) {
+//
+// A region that gave the primary away answers the same change again with success until it knows that the other one has taken it over;
+// by then that one may have given it to a third.
+func stepPrimary(c claim, op *history.Op) (bool, claim) {
+	here := c.primary == op.Region
 	switch op.Kind {
 	case "CreateKey":
-		return judge(op, primary, op.Region, "", true)
+		if op.Outcome == history.OK {
+			return c.primary == "", claim{primary: op.Region}
+		}
 	case "UpdatePrimaryRegion":
 		switch {
 		case op.Outcome == history.Refused: // not primary here, or a change is under way
-			return true, primary
-		case op.Outcome == history.OK && primary != op.Region:
-			return false, primary
-		case primary == op.Region:
-			return true, op.In["to"]
+			return true, c
+		case here:
+			return true, c.moved(op.In["to"])
+		case op.Outcome == history.OK:
+			return c.gave(op.Region, op.In["to"]), c
 		}
-		return true, primary
+	case "ReplicateKey", "RotateKeyOnDemand":
+		return op.Outcome != history.OK || here, c
 	case "DescribeKey":
-		return op.Outcome != history.OK || op.Out["type"] != "PRIMARY" || primary == op.Region, primary
+		return op.Outcome != history.OK || op.Out["type"] != "PRIMARY" || here, c
 	}
-	return true, primary
+	return true, c
 }
 
 // converged compares what the regions tell at the end, and looks at openings.
@@ -56,12 +85,30 @@ func (f *finding) converged(key string, part []history.Op) {
 			f.add([]history.Op{*op}, "%s: an acknowledged ciphertext is refused: %s", key, describe(op))
 		case op.Kind == "Decrypt" && op.Outcome == history.OK && op.Out["plaintext"] != op.In["plaintext"]:
 			f.add([]history.Op{*op}, "%s: opened to something else: %s", key, describe(op))
-		case op.Kind == "DescribeKey" && op.In["final"] != "" && op.Outcome != history.OK:
-			f.add([]history.Op{*op}, "%s: not described by a healed region: %s", key, describe(op))
+		case op.In["final"] != "" && op.Outcome != history.OK:
+			f.add([]history.Op{*op}, "%s: refused by a healed region: %s", key, describe(op))
 		case op.Kind == "DescribeKey" && op.In["final"] != "" && first == nil:
 			first = op
 		case op.Kind == "DescribeKey" && op.In["final"] != "" && op.Out["shared"] != first.Out["shared"]:
 			f.add([]history.Op{*first, *op}, "%s: regions differ after the end: %q in %s, %q in %s", key, first.Out["shared"], first.Region, op.Out["shared"], op.Region)
 		}
+	}
+}
+
+// unanswered finds nodes that could not answer after the end of all faults, although they were asked again.
+func (f *finding) unanswered(ops []history.Op) {
+	silent := make(map[string]*history.Op)
+	for i := range ops {
+		op := &ops[i]
+		switch at := op.Node + " " + op.Key; {
+		case op.In["final"] == "":
+		case op.Outcome == history.Failed:
+			silent[at] = op
+		default:
+			delete(silent, at)
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(silent)) {
+		f.add([]history.Op{*silent[at]}, "%s: not answered by a healed region: %s", silent[at].Key, describe(silent[at]))
 	}
 }

@@ -64,7 +64,7 @@ type Lab struct {
 	net   *network
 }
 
-// New builds regions and waits until every node serves and votes.
+// New builds regions, federates them, and waits until every node serves and votes.
 func New(ctx context.Context, c Config) (_ *Lab, err error) {
 	def(&c.Nodes, 3)
 	def(&c.Regions, 1)
@@ -114,6 +114,11 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 			return nil, fmt.Errorf("region %d: %w", i+1, err)
 		}
 		l.Regions = append(l.Regions, r)
+	}
+	if len(l.Regions) < 2 {
+		l.Skips["regions"] = "there is one region"
+	} else if err := l.federate(ctx); err != nil {
+		return nil, err
 	}
 	if err := l.Nodes()[0].HaveDomainKeyRotation(ctx); err != nil {
 		l.Skips["domain-key"] = err.Error()

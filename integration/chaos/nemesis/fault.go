@@ -16,7 +16,7 @@ import (
 // Fault is a kind of disturbance.
 type Fault struct {
 	Name  string
-	Group string // process, network, disk, clock, hsm, members
+	Group string // process, network, disk, clock, hsm, members, regions
 	// Needs are the abilities of the lab without which the fault cannot be made: keys of lab.Lab.Skips.
 	Needs []string
 	// Least and Most bound its length.
@@ -59,7 +59,7 @@ func (e *env) shuffled() []*lab.Node {
 
 // Faults are all kinds, in a fixed order.
 func Faults() []Fault {
-	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults())
+	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults(), regionFaults())
 }
 
 // Choose picks faults by a comma-separated list of names and groups; "all" or "" is every fault. It leaves out what the lab cannot

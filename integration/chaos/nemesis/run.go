@@ -119,7 +119,7 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 	if err := errors.Join(errs...); err != nil {
 		r.Log("healing after step %d: %v", s.Number, err)
 	}
-	if err := r.recover(ctx, region); err != nil {
+	if err := r.recover(ctx); err != nil {
 		ev.Failure = fmt.Sprintf("the cluster did not recover from step %d (%v): %v", s.Number, s, err)
 	}
 	ev.Healed = r.Now()
@@ -128,7 +128,7 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 
 // recover waits until every node serves. A node may end itself late, when it meets a fault only now; it is started again, as an
 // init system would.
-func (r *Runner) recover(ctx context.Context, region *lab.Region) error {
+func (r *Runner) recover(ctx context.Context) error {
 	limit := r.Recovery
 	if limit == 0 {
 		limit = 60 * time.Second
@@ -137,7 +137,7 @@ func (r *Runner) recover(ctx context.Context, region *lab.Region) error {
 	defer cancel()
 	for {
 		var err error
-		for _, n := range region.Members() {
+		for _, n := range r.members() {
 			short, cancel := context.WithTimeout(ctx, 10*time.Second)
 			err = errors.Join(err, n.Start(), n.Await(short))
 			cancel()
@@ -147,6 +147,14 @@ func (r *Runner) recover(ctx context.Context, region *lab.Region) error {
 		}
 		pause(ctx, 100*time.Millisecond)
 	}
+}
+
+// members are the nodes of all regions that have not been removed.
+func (r *Runner) members() (all []*lab.Node) {
+	for _, region := range r.Lab.Regions {
+		all = append(all, region.Members()...)
+	}
+	return all
 }
 
 func byName(name string) Fault {

@@ -133,7 +133,7 @@ func (w *lifecycle) step(s *session, d door, k *lifeKey, value string) history.O
 		earliest := time.Now().Add(s.t.slowest(d.region) - clockSlack).UnixMilli()
 		return s.write(d, "ScheduleKeyDeletion", k.id, map[string]string{"earliest": strconv.FormatInt(earliest, 10)}, func(ctx context.Context, out map[string]string) error {
 			o, err := s.kms(d).ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: id, PendingWindowInDays: aws.Int32(7)})
-			// A repetition has no date to tell if the deletion was cancelled since.
+			// There is a date in any case, also for a repetition after a cancellation; the checker misses one that is not there.
 			if err == nil && o.DeletionDate != nil {
 				out["deletion"] = strconv.FormatInt(o.DeletionDate.UnixMilli(), 10)
 			}

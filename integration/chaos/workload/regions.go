@@ -95,15 +95,7 @@ func (w *regions) step(s *session, k *regionsKey, at int) history.Op {
 	}
 	switch weighted(s.rng, 30, 30, 30, 5, 3) {
 	case 0:
-		return s.read(d, "Encrypt", k.id, map[string]string{"aux": "1"}, func(ctx context.Context, _ map[string]string) error {
-			o, err := s.kms(d).Encrypt(ctx, &kms.EncryptInput{KeyId: &k.id, Plaintext: message})
-			if err == nil {
-				k.mu.Lock()
-				defer k.mu.Unlock()
-				k.made = append(k.made, string(o.CiphertextBlob))
-			}
-			return err
-		})
+		return w.encrypt(s, d, k)
 	case 1:
 		k.mu.Lock()
 		blob := ""
@@ -114,20 +106,53 @@ func (w *regions) step(s *session, k *regionsKey, at int) history.Op {
 		if blob == "" {
 			return w.describe(s, d, k, nil)
 		}
-		return w.open(s, d, k, blob)
+		return w.open(s, d, k, blob, "")
 	case 3:
 		to := s.t.Regions[(at+1+s.rng.Intn(len(s.t.Regions)-1))%len(s.t.Regions)].Name
-		return s.write(d, "UpdatePrimaryRegion", k.id, map[string]string{"to": to}, func(ctx context.Context, _ map[string]string) error {
+		op := s.write(d, "UpdatePrimaryRegion", k.id, map[string]string{"to": to}, func(ctx context.Context, _ map[string]string) error {
 			_, err := s.kms(d).UpdatePrimaryRegion(ctx, &kms.UpdatePrimaryRegionInput{KeyId: &k.id, PrimaryRegion: &to})
 			return err
 		})
+		if op.Outcome == history.OK { // the moment at which an old primary would betray itself
+			w.describe(s, d, k, nil)
+		}
+		return op
 	case 4:
-		return s.write(d, "RotateKeyOnDemand", k.id, map[string]string{"aux": "1"}, func(ctx context.Context, _ map[string]string) error {
+		op := s.write(d, "RotateKeyOnDemand", k.id, nil, func(ctx context.Context, _ map[string]string) error {
 			_, err := s.kms(d).RotateKeyOnDemand(ctx, &kms.RotateKeyOnDemandInput{KeyId: &k.id})
 			return err
 		})
+		if op.Outcome == history.OK { // the moment at which others may lack what is used
+			w.usedEverywhere(s, d, k)
+		}
+		return op
 	}
 	return w.describe(s, d, k, nil)
+}
+
+func (w *regions) encrypt(s *session, d door, k *regionsKey) history.Op {
+	return s.read(d, "Encrypt", k.id, map[string]string{"aux": "1"}, func(ctx context.Context, _ map[string]string) error {
+		o, err := s.kms(d).Encrypt(ctx, &kms.EncryptInput{KeyId: &k.id, Plaintext: message})
+		if err == nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.made = append(k.made, string(o.CiphertextBlob))
+		}
+		return err
+	})
+}
+
+// usedEverywhere encrypts at a door and decrypts that at once in every region that holds the key.
+func (w *regions) usedEverywhere(s *session, d door, k *regionsKey) {
+	if w.encrypt(s, d, k).Outcome != history.OK {
+		return
+	}
+	k.mu.Lock()
+	blob, in := k.made[len(k.made)-1], slices.Clone(k.in)
+	k.mu.Unlock()
+	for _, r := range in {
+		w.open(s, s.entry(r), k, blob, "")
+	}
 }
 
 // replicate brings the key to a region, by way of the region that calls itself primary.
@@ -136,7 +161,7 @@ func (w *regions) replicate(s *session, k *regionsKey, to int) history.Op {
 	from := k.in[s.rng.Intn(len(k.in))]
 	k.mu.Unlock()
 	d, name := s.entry(from), s.t.Regions[to].Name
-	op := s.write(d, "ReplicateKey", k.id, map[string]string{"aux": "1", "to": name}, func(ctx context.Context, _ map[string]string) error {
+	op := s.write(d, "ReplicateKey", k.id, map[string]string{"to": name}, func(ctx context.Context, _ map[string]string) error {
 		_, err := s.kms(d).ReplicateKey(ctx, &kms.ReplicateKeyInput{KeyId: &k.id, ReplicaRegion: &name})
 		return err
 	})
@@ -145,7 +170,6 @@ func (w *regions) replicate(s *session, k *regionsKey, to int) history.Op {
 	shown := s.read(there, "DescribeKey", k.id, nil, func(ctx context.Context, out map[string]string) error {
 		o, err := s.kms(there).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &k.id})
 		if err == nil {
-			out["state"] = string(o.KeyMetadata.KeyState)
 			w.note(o.KeyMetadata, out)
 		}
 		return err
@@ -160,8 +184,9 @@ func (w *regions) replicate(s *session, k *regionsKey, to int) history.Op {
 	return op
 }
 
-func (w *regions) open(s *session, d door, k *regionsKey, blob string) history.Op {
-	return s.read(d, "Decrypt", k.id, map[string]string{"plaintext": encode(message)}, func(ctx context.Context, out map[string]string) error {
+// open decrypts in a region that holds the key. final marks what is asked after the end of all faults.
+func (w *regions) open(s *session, d door, k *regionsKey, blob, final string) history.Op {
+	return s.read(d, "Decrypt", k.id, map[string]string{"plaintext": encode(message), "final": final}, func(ctx context.Context, out map[string]string) error {
 		o, err := s.kms(d).Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: []byte(blob)})
 		if err == nil {
 			out["plaintext"] = encode(o.Plaintext)
@@ -182,6 +207,7 @@ func (w *regions) describe(s *session, d door, k *regionsKey, in map[string]stri
 
 // note reads what a region says of the key's set.
 func (w *regions) note(m *types.KeyMetadata, out map[string]string) {
+	out["state"] = string(m.KeyState)
 	if c := m.MultiRegionConfiguration; c != nil {
 		out["type"] = string(c.MultiRegionKeyType)
 		var all []string
@@ -200,11 +226,9 @@ func (w *regions) note(m *types.KeyMetadata, out map[string]string) {
 // convergence bounds how long regions may differ after the end of all faults.
 const convergence = 60 * time.Second
 
-// Check waits until the regions that hold a key agree, opens a sample of its ciphertexts in all of them, and judges.
+// Check waits until the regions that hold a key agree and nothing is under way any more, opens a sample of its ciphertexts in all
+// of them, and judges.
 func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly {
-	if len(t.Regions) < 2 {
-		return nil
-	}
 	var last notebook
 	s := t.final(w.Name(), &last)
 	ctx, cancel := context.WithTimeout(ctx, convergence)
@@ -220,7 +244,7 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 			for _, d := range t.everywhere(r) {
 				s.insist(func() history.Op { return w.describe(s, d, k, map[string]string{"final": "1"}) })
 				for i := 0; i < len(k.made); i += 1 + len(k.made)/5 {
-					s.insist(func() history.Op { return w.open(s, d, k, k.made[i]) })
+					s.insist(func() history.Op { return w.open(s, d, k, k.made[i], "1") })
 				}
 			}
 		}
@@ -228,11 +252,20 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 	return check.Regions(append(ops, last.ops...))
 }
 
+// agree tells that the regions which hold the key say the same of it, and that neither the primary nor the material is on its way.
 func (w *regions) agree(s *session, k *regionsKey) bool {
 	shared := make(map[string]bool)
 	for _, r := range k.in {
-		op := w.describe(s, s.t.everywhere(r)[0], k, nil)
-		if op.Outcome != history.OK {
+		d := s.t.everywhere(r)[0]
+		rotation := s.read(d, "GetKeyRotationStatus", k.id, nil, func(ctx context.Context, out map[string]string) error {
+			o, err := s.kms(d).GetKeyRotationStatus(ctx, &kms.GetKeyRotationStatusInput{KeyId: &k.id})
+			if err == nil && o.OnDemandRotationStartDate != nil {
+				out["rotating"] = o.OnDemandRotationStartDate.UTC().Format(time.RFC3339)
+			}
+			return err
+		})
+		op := w.describe(s, d, k, nil)
+		if op.Outcome != history.OK || rotation.Outcome != history.OK || rotation.Out["rotating"] != "" || op.Out["state"] != string(types.KeyStateEnabled) {
 			return false
 		}
 		shared[op.Out["shared"]] = true

@@ -57,8 +57,8 @@ func (t *Target) everywhere(region int) []door {
 	return all
 }
 
-func (s *session) kms(d door) *kms.Client { return s.t.KMS(d.region, d.URL, s.t.Root) }
-func (s *session) iam(d door) *iam.Client { return s.t.IAM(d.region, d.URL, s.t.Root) }
+func (s *session) kms(d door) *kms.Client { return s.t.KMS(d.region, d.URL, s.t.root(d.region)) }
+func (s *session) iam(d door) *iam.Client { return s.t.IAM(d.region, d.URL, s.t.root(d.region)) }
 
 // turn is whom the attempts of a call ask: the same door each time, or every door of the region in turn.
 func (s *session) turn(d door) []Node {

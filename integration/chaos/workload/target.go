@@ -36,6 +36,8 @@ type Region struct {
 	Name  string
 	Nodes []Node
 	LB    string // the URL of the load balancer, "" if there is none
+	// Root are the account's root credentials in this region, those of the target if empty: every region makes its own.
+	Root Credentials
 }
 
 // Credentials are an access key.
@@ -118,6 +120,16 @@ func (t *Target) attempts() int {
 		return t.Attempts
 	}
 	return 3
+}
+
+// root are the account's root credentials in a region.
+func (t *Target) root(region string) Credentials {
+	for i := range t.Regions {
+		if r := &t.Regions[i]; r.Name == region && r.Root.AccessKeyID != "" {
+			return r.Root
+		}
+	}
+	return t.Root
 }
 
 // http returns the HTTP client of a URL: connections are never shared between nodes.
