@@ -156,7 +156,7 @@ func (e *Engine) reborn(ctx context.Context, st *fsm.State) bool {
 		return false
 	}
 	next := max(uint64(e.cfg.Cluster.Now().UnixMilli()), st.Region().Incarnation()+1)
-	if err := e.propose(ctx, &fsm.BeginIncarnation{Incarnation: next, ClusterID: st.Region().ClusterID}, nil); err != nil && ctx.Err() == nil {
+	if err := e.propose(ctx, &fsm.BeginIncarnation{Incarnation: next, ClusterID: st.Region().ClusterID}); err != nil && ctx.Err() == nil {
 		e.log.Warn("multi-Region keys: the restored region cannot begin its new incarnation yet", "error", err)
 	}
 	return true
@@ -270,10 +270,8 @@ func (e *Engine) Ask(ctx context.Context, region string, question []byte) ([]byt
 }
 
 // propose commits a change of the engine's own. A refusal is no error: what it was about has changed meanwhile.
-func (e *Engine) propose(ctx context.Context, body fsm.Body, audit []byte) error {
-	cmd := command(e.cfg.Cluster.State(), body)
-	cmd.Audit = audit
-	_, err := e.cfg.Cluster.Propose(ctx, cmd)
+func (e *Engine) propose(ctx context.Context, body fsm.Body) error {
+	_, err := e.cfg.Cluster.Propose(ctx, command(e.cfg.Cluster.State(), body))
 	return err
 }
 

@@ -40,7 +40,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 			if !taken && a.Position < o.Position+maxBehind {
 				return nil // idle regions write nothing
 			}
-			return e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position}, nil)
+			return e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position})
 		}
 		r.Cursor = a.Next
 	}
@@ -76,7 +76,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 		}
 		r.From = a.From
 	}
-	return e.propose(ctx, mark, nil)
+	return e.propose(ctx, mark)
 }
 
 // fetch asks for the documents of entries that tell something new.

@@ -30,7 +30,7 @@ func (e *Engine) Serve(ctx context.Context, from string, payload []byte) ([]byte
 	}
 	if r.Incarnation > o.Incarnation {
 		// Before the new life is told anything, the old one is fenced off: nothing of it that is still under way counts any more.
-		if err := e.propose(ctx, &fsm.MarkFeed{Region: from, Incarnation: r.Incarnation}, nil); err != nil {
+		if err := e.propose(ctx, &fsm.MarkFeed{Region: from, Incarnation: r.Incarnation}); err != nil {
 			return nil, errors.New("the region cannot write now")
 		}
 		if st, err = e.cfg.Cluster.View(ctx); err != nil {

@@ -39,7 +39,7 @@ func (e *Engine) tend(ctx context.Context, all bool) error {
 	}
 	slices.SortFunc(owed, compareRefs)
 	for part := range slices.Chunk(owed, fsm.MaxSyncKeys) {
-		if err := e.propose(ctx, &fsm.TendKeys{Keys: part}, nil); err != nil {
+		if err := e.propose(ctx, &fsm.TendKeys{Keys: part}); err != nil {
 			return err
 		}
 		e.Changed()
@@ -139,7 +139,7 @@ func (e *Engine) dropEnds(ctx context.Context) error {
 	if len(drop) == 0 {
 		return nil
 	}
-	return e.propose(ctx, &fsm.DropEnds{Ends: drop}, nil)
+	return e.propose(ctx, &fsm.DropEnds{Ends: drop})
 }
 
 func (e *Engine) endIsOver(ctx context.Context, st *fsm.State, end *fsm.ReplicaEnd) (bool, error) {
