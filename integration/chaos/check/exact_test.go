@@ -133,6 +133,10 @@ func line(event, call, request, name, code string, chain int) string {
 
 func TestAudit(t *testing.T) {
 	const ok = `1-2 DisableKey k in:call=c1 in:attempts=1 -> ok out:request=q1`
+	const replicated = `1-2 ReplicateKey k in:call=c1 in:attempts=1 in:to=r2 -> ok out:request=q1`
+	inRegion := func(region, lines string) string {
+		return strings.ReplaceAll(lines, `"eventID"`, `"awsRegion":"`+region+`","eventID"`)
+	}
 	for _, tt := range []struct {
 		name, history string
 		n1, n2        string
@@ -160,6 +164,12 @@ func TestAudit(t *testing.T) {
 		{name: "of nobody known", history: `1-2 Encrypt k in:call=c1 in:attempts=1 in:read=1 -> UnrecognizedClientException out:request=q1`},
 		{name: "never sent", history: `1-2 Encrypt k in:call=c1 in:attempts=0 in:read=1 -> failed`, n1: line("e1", "c1", "q1", "Encrypt", "", 1), want: "never left"},
 		{name: "on a lost disk", history: `1-2 Encrypt k in:call=c1 in:attempts=1 in:read=1 -> ok out:request=q1`, lost: map[string]bool{"n1": true}},
+		{name: "another region's part", history: replicated, n1: inRegion("r1", line("e1", "c1", "q1", "ReplicateKey", "", 1)), n2: inRegion("r2", line("e2", "c1", "q1", "CreateKey", "", 1))},
+		{name: "another region's part twice", history: replicated, n1: inRegion("r1", line("e1", "c1", "q1", "ReplicateKey", "", 1)),
+			n2: inRegion("r2", line("e2", "c1", "q1", "CreateKey", "", 1)+line("e3", "c1", "q1", "CreateKey", "", 2)), want: "2 times in r2"},
+		{name: "another region's part alone", history: replicated, n2: inRegion("r2", line("e2", "c1", "q1", "CreateKey", "", 1)), want: "not recorded"},
+		{name: "a part in the wrong region", history: replicated, n1: inRegion("r1", line("e1", "c1", "q1", "ReplicateKey", "", 1)),
+			n2: inRegion("r3", line("e2", "c1", "q1", "CreateKey", "", 1)), want: "in r3"},
 		{name: "a change on a lost disk", history: ok, lost: map[string]bool{"n1": true}, want: "not recorded"},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "_"), func(t *testing.T) {

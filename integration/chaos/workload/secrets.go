@@ -143,6 +143,11 @@ func (w *secrets) Check(_ context.Context, t *Target, _ []history.Op) []check.An
 	}
 	var scan check.Scanner
 	errs := []error{scan.Add("a planted plaintext", w.marker), scan.Add("the root secret access key", []byte(t.Root.Secret))}
+	for _, r := range t.Regions {
+		if r.Root.Secret != "" && r.Root != t.Root {
+			errs = append(errs, scan.Add("the root secret access key of "+r.Name, []byte(r.Root.Secret)))
+		}
+	}
 	for what, secret := range w.learned {
 		errs = append(errs, scan.Add(what, secret))
 	}
