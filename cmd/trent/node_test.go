@@ -80,6 +80,9 @@ func remove(t *testing.T, path string) {
 // TestReadyRefusesAnotherRegion holds that a node serves its data directory's region and no other: under another name all its keys
 // would have other ARNs.
 func TestReadyRefusesAnotherRegion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens tokens again and again, which takes long under the race detector and has no concurrency of its own")
+	}
 	f := testConfig(t)
 	n := openTestNode(t, f, true)
 	o := devOptions{region: f.Region, account: f.Account}
@@ -101,6 +104,9 @@ func TestReadyRefusesAnotherRegion(t *testing.T) {
 
 // TestReadyRefusesAnEmptyRegion holds that a node whose initialization was cut off says what to do.
 func TestReadyRefusesAnEmptyRegion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens tokens again and again, which takes long under the race detector and has no concurrency of its own")
+	}
 	n := openTestNode(t, testConfig(t), true)
 	defer n.close(t.Context())
 	if err := n.ready(t.Context()); err == nil || !strings.Contains(err.Error(), "operator init") {
@@ -120,6 +126,9 @@ func openTestNode(t *testing.T, f *config.File, bootstrap bool) *node {
 // TestCutOffAuditLog holds that a log that ends before its committed head is reported at the start, and is found by an auditor who has
 // the head: nothing in the log itself tells of an end that was removed.
 func TestCutOffAuditLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens tokens again and again, which takes long under the race detector and has no concurrency of its own")
+	}
 	f := testConfig(t)
 	n := openTestNode(t, f, true)
 	o := devOptions{region: f.Region, account: f.Account}

@@ -31,6 +31,9 @@ func TestRemoveIsRefused(t *testing.T) {
 
 // A snapshot that was damaged is called damaged before anything is made of its header.
 func TestRestoreOfADamagedHeader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens tokens again and again, which takes long under the race detector and has no concurrency of its own")
+	}
 	s := newServed(t)
 	dir := t.TempDir()
 	file, conf := filepath.Join(dir, "s"), filepath.Join(dir, "node.hcl")
