@@ -49,15 +49,26 @@ func HaveNetwork() error {
 	return errors.Join(err, n.close())
 }
 
+// ranges is how many labs can have networks on one machine at the same time.
+const ranges = 1 << 15
+
+// newNetwork makes a bridge with an address range that no other lab on this machine has. The name of the bridge says which range it
+// is, and the kernel gives a name once: labs that run beside each other, also those of other processes, never share one.
 func newNetwork() (*network, error) {
-	// The address range is drawn, so that labs can run beside each other; the name is drawn with it.
-	x := rand.IntN(0xffff)
-	n := &network{tag: fmt.Sprintf("%04x", x), prefix: fmt.Sprintf("10.%d.%d.", 128+x>>9, x&0xff)}
-	bridge := "trc" + n.tag
-	if err := ip("", "link add "+bridge+" type bridge", "addr add "+n.prefix+"1/24 dev "+bridge, "link set "+bridge+" up"); err != nil {
-		return nil, errors.Join(err, n.close())
+	var last error
+	for range 20 {
+		x := rand.IntN(ranges)
+		n := &network{tag: fmt.Sprintf("%04x", x), prefix: fmt.Sprintf("10.%d.%d.", 128+x>>8, x&0xff)}
+		bridge := "trc" + n.tag
+		if last = ip("", "link add "+bridge+" type bridge"); last != nil {
+			continue // it is another's, which must stay
+		}
+		if err := ip("", "addr add "+n.prefix+"1/24 dev "+bridge, "link set "+bridge+" up"); err != nil {
+			return nil, errors.Join(err, n.close())
+		}
+		return n, nil
 	}
-	return n, nil
+	return nil, last
 }
 
 // ip has ip carry out lines, as one batch. space is the namespace, "" for the harness's own.
