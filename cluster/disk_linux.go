@@ -24,3 +24,12 @@ func allocate(f *os.File, size int64) error {
 	}
 	return err
 }
+
+// syncData makes a file's data durable and as much of its metadata as reading them needs.
+func syncData(f *os.File) error {
+	for {
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
+			return err
+		}
+	}
+}

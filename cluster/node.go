@@ -26,6 +26,7 @@ type Node struct {
 	store  *guard
 	snaps  *snapshots
 	life   *lifeline
+	pace   pace
 	volume *volume
 	clocks *clocks
 	asking sync.Map // ids of the voters that are being asked for their clock

@@ -315,7 +315,7 @@ func TestStorageFailureAtStart(t *testing.T) {
 
 func TestFallingTermIsFatal(t *testing.T) {
 	life := newLifeline(func(error) {})
-	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, life)
+	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, life, new(pace))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestFallingTermIsFatal(t *testing.T) {
 
 // The library compares the text of this error.
 func TestNotFoundPassesUnwrapped(t *testing.T) {
-	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, newLifeline(func(error) { t.Error("fatal") }))
+	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, newLifeline(func(error) { t.Error("fatal") }), new(pace))
 	if err != nil {
 		t.Fatal(err)
 	}

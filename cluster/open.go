@@ -24,7 +24,7 @@ func Open(cfg Config) (*Node, error) {
 	n := &Node{cfg: c, fsm: c.FSM, born: time.Now(), life: newLifeline(nil), volume: newVolume(c), gates: newGates(),
 		clocks: newClocks(c.Clock), proposals: newAdmission(c.MaxProposals)}
 	n.alive, n.die = context.WithCancel(context.Background())
-	n.life.fatal = n.onFatal
+	n.life.fatal, n.pace.ended = n.onFatal, n.alive.Done()
 	inner, err := n.openStorage()
 	if err != nil {
 		n.die()
@@ -67,7 +67,7 @@ func (n *Node) openStorage() (Storage, error) {
 	n.id = id
 	first, err := bolt.FirstIndex()
 	if err == nil {
-		n.snaps, err = openSnapshots(n.cfg.Dir, n.cfg.SnapshotRetain, newRaftLogger(n.cfg.Logger))
+		n.snaps, err = openSnapshots(n.cfg.Dir, n.cfg.SnapshotRetain, newRaftLogger(n.cfg.Logger), &n.pace)
 	}
 	if err == nil {
 		err = n.snaps.expect(first)
@@ -84,7 +84,7 @@ func (n *Node) openStorage() (Storage, error) {
 
 // start builds the library's node on the storage.
 func (n *Node) start(inner Storage) error {
-	store, err := newGuard(inner, n.life)
+	store, err := newGuard(inner, n.life, &n.pace)
 	if err != nil {
 		return err
 	}

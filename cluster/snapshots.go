@@ -33,20 +33,20 @@ type snapshots struct {
 var errOldSnapshot = errors.New("cluster: the snapshot is older than one that this node already has")
 
 // openSnapshots opens the directory's snapshot store and removes what a crash has left unfinished.
-func openSnapshots(dir string, retain int, log hclog.Logger) (*snapshots, error) {
+func openSnapshots(dir string, retain int, log hclog.Logger, p *pace) (*snapshots, error) {
 	path := filepath.Join(dir, snapshotDir)
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && strings.HasSuffix(e.Name(), ".tmp") {
+		if e.IsDir() && strings.HasSuffix(e.Name(), unfinished) {
 			if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
 				return nil, fmt.Errorf("cluster: remove an unfinished snapshot: %w", err)
 			}
 		}
 	}
-	s, err := raft.NewFileSnapshotStoreWithLogger(dir, retain, log)
+	s, err := newFileSnapshots(dir, retain, log, p)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open the snapshots: %w", err)
 	}

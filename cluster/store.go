@@ -35,6 +35,7 @@ const notFound = "not found"
 type guard struct {
 	inner Storage
 	life  *lifeline
+	pace  *pace
 	base  time.Time // what busy counts from, by the monotonic clock
 
 	// last is the index of the last entry stored. It is set before the library's own last index, which is set before
@@ -52,8 +53,8 @@ type guard struct {
 }
 
 // newGuard reads where the store stands. Errors here are returned, not fatal: Open has promised nothing yet.
-func newGuard(inner Storage, life *lifeline) (*guard, error) {
-	g := &guard{inner: inner, life: life, base: time.Now()}
+func newGuard(inner Storage, life *lifeline, p *pace) (*guard, error) {
+	g := &guard{inner: inner, life: life, pace: p, base: time.Now()}
 	last, err := inner.LastIndex()
 	if err != nil {
 		return nil, fmt.Errorf("cluster: read the log's last index: %w", err)
@@ -67,8 +68,13 @@ func newGuard(inner Storage, life *lifeline) (*guard, error) {
 	return g, nil
 }
 
-// write runs one write of the store. It returns only if the write succeeded.
+// write runs one write of the store that somebody waits for. It returns only if the write succeeded.
 func (g *guard) write(what string, f func() error) {
+	g.pace.urgent(func() { g.commit(what, f) })
+}
+
+// commit runs one write of the store. It returns only if the write succeeded.
+func (g *guard) commit(what string, f func() error) {
 	if g.life.stopped() || g.closed.Load() {
 		runtime.Goexit()
 	}
@@ -113,9 +119,36 @@ func (g *guard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l})
 
 // DeleteRange implements raft.LogStore. last is left alone: after a truncation the library stores the entries that take
 // the place at once, and a last index that is too high for a moment only makes a read wait.
+//
+// The start of the log, which a snapshot has made needless, goes in steps: after a million entries one transaction would
+// hold up every other write for seconds. Each step leaves a log without gaps. Its end goes at once.
 func (g *guard) DeleteRange(from, to uint64) error {
+	first, _ := g.FirstIndex()
+	last, _ := g.LastIndex()
+	if from == first && to < last {
+		g.compact(from, to)
+		return nil
+	}
 	g.write("log truncation", func() error { return g.inner.DeleteRange(from, to) })
 	return nil
+}
+
+// compactStep is how many entries of the log's start are deleted in one transaction.
+const compactStep = 512
+
+// compact deletes the start of the log up to an index. If the node closes meanwhile the rest stays for the next time.
+func (g *guard) compact(from, to uint64) {
+	for from <= to {
+		end := min(to, from+compactStep-1)
+		if g.pace.piece(func() error {
+			g.commit("log truncation", func() error { return g.inner.DeleteRange(from, end) })
+			return nil
+		}) != nil {
+			return
+		}
+		next, _ := g.FirstIndex()
+		from = max(next, end+1) // the log may have a hole that a snapshot fills
+	}
 }
 
 // Set implements raft.StableStore.
