@@ -12,8 +12,16 @@ import (
 
 // Lag is how far the synchronization with another region is behind, as the leader sees it.
 type Lag struct {
-	// Behind is how long ago everything that the region had to tell was last taken over.
+	// Behind bounds the age of the oldest change of the region that this one has not taken over. It grows while the region cannot be
+	// asked, whether there are such changes or not.
 	Behind time.Duration
+	// Delay is how long the changes that were taken over last had been made, 0 if there were none.
+	Delay time.Duration
+	// Missing is how many changed keys the region has told of that are not taken over yet.
+	Missing int
+	// Untaken is how many keys were changed here that the region has not taken over, UntakenAge the age of the oldest of these changes.
+	Untaken    int
+	UntakenAge time.Duration
 	// Pending is the number of multi-Region keys shared with it about which something waits for another region.
 	Pending int
 }
@@ -31,11 +39,15 @@ type RegionInfo struct {
 	Members     int       `json:"members"`
 	Reachable   bool      `json:"reachable"`
 	LastContact time.Time `json:"lastContact,omitzero"`
-	// LagSeconds and PendingChanges are known on the leader; KeysShared counts the multi-Region keys with a member there.
-	LagSeconds     *float64 `json:"lagSeconds,omitempty"`
-	PendingChanges *int     `json:"pendingChanges,omitempty"`
-	KeysShared     int      `json:"keysShared"`
-	Fence          uint64   `json:"fence,omitempty"`
+	// Lag is known on the leader: see the type of the same name. KeysShared counts the multi-Region keys with a member there.
+	LagSeconds       *float64 `json:"lagSeconds,omitempty"`
+	LastDelaySeconds *float64 `json:"lastDelaySeconds,omitempty"`
+	MissingChanges   *int     `json:"missingChanges,omitempty"`
+	UntakenChanges   *int     `json:"untakenChanges,omitempty"`
+	UntakenSeconds   *float64 `json:"untakenSeconds,omitempty"`
+	PendingChanges   *int     `json:"pendingChanges,omitempty"`
+	KeysShared       int      `json:"keysShared"`
+	Fence            uint64   `json:"fence,omitempty"`
 	// ForgottenBy tells that a federated region has forgotten this one, with this fence.
 	ForgottenBy *Forgotten `json:"forgottenBy,omitempty"`
 	// Problem is why the last exchange with it failed.
@@ -112,8 +124,9 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 		}
 		info.KeysShared, _ = st.SharedWith(o.Name)
 		if lag, ok := lags[o.Name]; ok {
-			behind := lag.Behind.Seconds()
-			info.LagSeconds, info.PendingChanges = &behind, &lag.Pending
+			behind, delay, untaken := lag.Behind.Seconds(), lag.Delay.Seconds(), lag.UntakenAge.Seconds()
+			info.LagSeconds, info.LastDelaySeconds, info.UntakenSeconds = &behind, &delay, &untaken
+			info.MissingChanges, info.UntakenChanges, info.PendingChanges = &lag.Missing, &lag.Untaken, &lag.Pending
 		}
 		r.mu.Lock()
 		if t := r.talks[o.Name]; t != nil {

@@ -20,17 +20,18 @@ import (
 
 // regionsLab is some regions, each a real Raft group with an HSM of its own, joined by a network in memory.
 type regionsLab struct {
-	t    testing.TB
-	net  *linktest.Network
-	labs map[string]*clockLab
-	stop map[string]func()
+	t       testing.TB
+	net     *linktest.Network
+	labs    map[string]*clockLab
+	stop    map[string]func()
+	engines map[string]*multiregion.Engine
 	// synchronized counts the audit records of synchronizations.
 	asked chan Question
 }
 
 func newRegionsLab(t testing.TB, names ...string) *regionsLab {
 	t.Helper()
-	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, asked: make(chan Question, 1000)}
+	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, engines: map[string]*multiregion.Engine{}, asked: make(chan Question, 1000)}
 	rows := map[string]*fsm.OtherRegion{}
 	for _, name := range names {
 		l := newClockLabIn(t, name)
@@ -82,6 +83,7 @@ func (f *regionsLab) start(name string) {
 	})
 	lazy.Link = f.net.Join(name, e)
 	l.service.Federate(e)
+	f.engines[name] = e
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
@@ -187,7 +189,7 @@ func TestReplicas(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"life", f.life}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
+		{"life", f.life}, {"lag", f.lagIsTold}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
 		{"forgotten", f.forgotten},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { f.t = t; part.run(t) }) {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -79,7 +78,7 @@ func (n *node) openRegions() error {
 		Ask: func(ctx context.Context, from string, question []byte) ([]byte, error) {
 			return n.server.AnswerRegion(ctx, from, question)
 		},
-		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now),
+		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now), TookOver: syncDelays(n.metrics),
 	})
 	n.service.Federate(n.engine)
 	n.regions.SetLag(n.lags)
@@ -99,11 +98,7 @@ func (n *node) lags() map[string]region.Lag {
 		if s.State != fsm.RegionFederated {
 			continue
 		}
-		lag := region.Lag{Behind: time.Since(n.started)} // never in step since the node leads, which is not before it started
-		if !s.InStep.IsZero() {
-			lag.Behind = time.Since(s.InStep)
-		}
-		all[s.Region] = lag
+		all[s.Region] = region.Lag{Behind: s.Behind, Delay: s.Delay, Missing: s.Missing, Untaken: s.Untaken, UntakenAge: s.UntakenAge}
 	}
 	for k := range st.Unsettled(fsm.KeyRef{}) {
 		for _, m := range k.Set.Members {

@@ -13,20 +13,36 @@ type regionCollector struct{ regions *region.Regions }
 
 var (
 	peerLabel   = []string{"peer"}
-	regionsDesc = struct{ contact, reachable, members, lag, pending *prometheus.Desc }{
+	regionsDesc = struct {
+		contact, reachable, members, lag, missing, untaken, untakenAge, pending *prometheus.Desc
+	}{
 		prometheus.NewDesc("trent_federation_last_contact_timestamp_seconds", "When anything proven to come from the region arrived last, by this node's clock; 0 if never.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_reachable", "1 if the region was heard lately.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_members", "Nodes of the region that are alive in the pool, this region's own among them.", peerLabel, nil),
-		prometheus.NewDesc("trent_federation_sync_lag_seconds", "How long ago everything that the region had to tell was last taken over; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_sync_lag_seconds", "Bound on the age of the oldest change of the region that is not taken over here: everything older is. It grows while the region does not answer; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_missing_changes", "Changed keys that the region has told of and that are not taken over here yet; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_untaken_changes", "Keys changed here that the region has not taken over; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_untaken_age_seconds", "Age of the oldest change made here that the region has not taken over, 0 if there is none; at most as long as the node leads; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region; on the leader only.", peerLabel, nil),
 	}
 )
 
 // Describe implements prometheus.Collector.
 func (c *regionCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{regionsDesc.contact, regionsDesc.reachable, regionsDesc.members, regionsDesc.lag, regionsDesc.pending} {
+	for _, d := range []*prometheus.Desc{regionsDesc.contact, regionsDesc.reachable, regionsDesc.members, regionsDesc.lag, regionsDesc.missing,
+		regionsDesc.untaken, regionsDesc.untakenAge, regionsDesc.pending} {
 		to <- d
 	}
+}
+
+// syncDelays counts how long changes of other regions took until they were taken over.
+func syncDelays(r prometheus.Registerer) func(peer string, delay time.Duration) {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "trent_federation_sync_delay_seconds", Help: "Time from a change in the region to its taking over here, of the oldest change of each part that was taken over; on the leader only.",
+		Buckets: prometheus.ExponentialBuckets(0.004, 2.5, 14),
+	}, peerLabel)
+	r.MustRegister(h)
+	return func(peer string, delay time.Duration) { h.WithLabelValues(peer).Observe(delay.Seconds()) }
 }
 
 // Collect implements prometheus.Collector.
@@ -47,6 +63,9 @@ func (c *regionCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for name, lag := range c.regions.Lags() {
 		gauge(regionsDesc.lag, lag.Behind.Seconds(), name)
+		gauge(regionsDesc.missing, float64(lag.Missing), name)
+		gauge(regionsDesc.untaken, float64(lag.Untaken), name)
+		gauge(regionsDesc.untakenAge, lag.UntakenAge.Seconds(), name)
 		gauge(regionsDesc.pending, float64(lag.Pending), name)
 	}
 }

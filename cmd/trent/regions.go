@@ -242,10 +242,10 @@ func regionsCommand() *cobra.Command {
 
 func printRegions(out io.Writer, all []region.RegionInfo) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "REGION\tSTATE\tINCARNATION\tNODES\tLAST CONTACT\tLAG\tPENDING\tKEYS\tAUTHORITY\tNOTE")
+	_, _ = fmt.Fprintln(w, "REGION\tSTATE\tINCARNATION\tNODES\tLAST CONTACT\tLAG\tDELAY\tMISSING\tUNTAKEN\tPENDING\tKEYS\tAUTHORITY\tNOTE")
 	for i := range all {
 		r := &all[i]
-		contact, lag, pending, note := "never", "-", "-", r.Problem
+		contact, lag, note := "never", "-\t-\t-\t-\t-", r.Problem
 		switch {
 		case r.State == "self":
 			contact = "-"
@@ -253,7 +253,11 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 			contact = time.Since(r.LastContact).Round(time.Second).String() + " ago"
 		}
 		if r.LagSeconds != nil {
-			lag, pending = fmt.Sprintf("%.1fs", *r.LagSeconds), fmt.Sprint(*r.PendingChanges)
+			untaken := fmt.Sprint(*r.UntakenChanges)
+			if *r.UntakenChanges > 0 {
+				untaken += fmt.Sprintf(" (%.1fs)", *r.UntakenSeconds)
+			}
+			lag = fmt.Sprintf("%.1fs\t%.3fs\t%d\t%s\t%d", *r.LagSeconds, *r.LastDelaySeconds, *r.MissingChanges, untaken, *r.PendingChanges)
 		}
 		if r.By != "" {
 			note = "introduced by " + r.By + "; consent with 'trent operator federate confirm " + r.Region + "'"
@@ -261,8 +265,8 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 		if r.ForgottenBy != nil {
 			note = fmt.Sprintf("forgotten by %s; if that is meant, 'trent operator region forget %s'", r.ForgottenBy.Region, r.Region)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n",
-			r.Region, r.State, r.Incarnation, r.Members, contact, lag, pending, r.KeysShared, r.Authority, note)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%d\t%s\t%s\n",
+			r.Region, r.State, r.Incarnation, r.Members, contact, lag, r.KeysShared, r.Authority, note)
 	}
 	return w.Flush()
 }

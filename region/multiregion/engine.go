@@ -46,6 +46,8 @@ type Config struct {
 	Ask func(ctx context.Context, from string, question []byte) ([]byte, error)
 	// Synchronized renders the audit record of one synchronization of a key, whose primary is in a region.
 	Synchronized func(account, keyID, primary string) []byte
+	// TookOver is told how long changes of another region took until they were taken over, the oldest of each part. nil is none.
+	TookOver func(region string, delay time.Duration)
 	// Every is how often positions are exchanged; 1 s if 0. What happens rarely is a multiple of it.
 	Every  time.Duration
 	Logger *slog.Logger
@@ -53,6 +55,9 @@ type Config struct {
 
 // callTimeout bounds one call to another region, material included.
 const callTimeout = 20 * time.Second
+
+// watchEvery is how often a leader looks whether the feed has moved on: changes also come in by the other nodes of the region.
+const watchEvery = 50 * time.Millisecond
 
 // rarely is how many ticks lie between full comparisons.
 const rarely = 60
@@ -64,6 +69,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	peers map[string]*peer // guarded by mu
+	trail trail            // guarded by mu
 	// changed wakes whoever tells the others that there is something new; it holds one token.
 	changed chan struct{}
 	// background are the calls that nobody waits for; Run ends after them.
@@ -77,8 +83,8 @@ type peer struct {
 	poking, telling, ending atomic.Bool
 	sync.Mutex
 	lastCall time.Time // guarded by Mutex: the last answer
-	caughtUp time.Time // guarded by Mutex: when everything it had to tell had been taken over
 	failed   string    // guarded by Mutex: the last error that was logged
+	lag      lag       // guarded by Mutex
 }
 
 // New makes an engine. Nothing happens before Run; Serve works at once.
@@ -119,9 +125,11 @@ func (e *Engine) Run(ctx context.Context) {
 	defer running.Wait()
 	defer e.background.Wait()
 	follow := map[string]bool{}
+	e.lead(e.cfg.Cluster.State(), time.Now())
+	running.Go(func() { e.watchFeed(ctx) })
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n, all := 0, true; ; {
 		st := e.cfg.Cluster.State()
 		for _, name := range st.FederatedRegions() {
 			if e.reborn(ctx, st) {
@@ -133,18 +141,36 @@ func (e *Engine) Run(ctx context.Context) {
 			}
 		}
 		e.announce(ctx, st)
-		if err := e.tend(ctx, n%rarely == 0); err != nil && ctx.Err() == nil {
+		if err := e.tend(ctx, all); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			n++
+			all = n%rarely == 0
 		case <-e.changed:
-			n--
+			all = false
 			for _, name := range e.cfg.Cluster.State().FederatedRegions() {
 				e.once(&e.peer(name).poking, func() { e.tellNews(ctx, name) })
 			}
+		}
+	}
+}
+
+// watchFeed has changes told that this node has only applied, and keeps the trail.
+func (e *Engine) watchFeed(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if e.watch(e.cfg.Cluster.State()) {
+			poke(e.changed)
 		}
 	}
 }
@@ -193,14 +219,13 @@ func (e *Engine) follow(ctx context.Context, region string) {
 	p := e.peer(region)
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n, all := 0, false; ; {
 		o := e.cfg.Cluster.State().OtherRegion(region)
 		if o != nil && o.State == fsm.RegionFederated {
-			err := e.Pull(ctx, region, n%rarely == rarely-1)
+			began := time.Now()
+			err := e.Pull(ctx, region, all)
 			if err == nil {
-				p.Lock()
-				p.caughtUp = time.Now()
-				p.Unlock()
+				p.caughtUp(began)
 			}
 			e.note(ctx, region, err)
 		}
@@ -208,8 +233,10 @@ func (e *Engine) follow(ctx context.Context, region string) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			n++
+			all = n%rarely == rarely-1
 		case <-p.wake:
-			n--
+			all = false
 		}
 	}
 }
@@ -280,30 +307,4 @@ func command(st *fsm.State, body fsm.Body) fsm.Command {
 	var id fsm.CommandID
 	rand.Read(id[:])
 	return fsm.Command{ID: id, Attempt: 1, Time: st.Now(), Body: body}
-}
-
-// Status is how far this node knows its region to be in step with another one.
-type Status struct {
-	Region      string
-	Incarnation uint64
-	State       fsm.RegionState
-	Position    uint64
-	// LastContact is the last answer, InStep when everything was taken over last; zero if never since the node leads.
-	LastContact, InStep time.Time
-	// Heard tells, of a restored region, that it has heard all that the other one knows.
-	Heard bool
-}
-
-// Status returns the state of every known region, ordered by name.
-func (e *Engine) Status() (all []Status) {
-	st := e.cfg.Cluster.State()
-	for o := range st.OtherRegions() {
-		p := e.peer(o.Name)
-		p.Lock()
-		s := Status{Region: o.Name, Incarnation: o.Incarnation, State: o.State, Position: o.Position, LastContact: p.lastCall, InStep: p.caughtUp}
-		p.Unlock()
-		s.Heard = !st.Unheard() || o.HeardIn == st.Region().Incarnation()
-		all = append(all, s)
-	}
-	return all
 }

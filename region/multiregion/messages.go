@@ -65,6 +65,10 @@ type answer struct {
 	From    int     `cbor:"14,keyasint,omitempty"`
 	Bundle  *Bundle `cbor:"15,keyasint,omitempty"`
 	Reply   []byte  `cbor:"16,keyasint,omitempty"`
+	// Age is how many milliseconds ago the oldest of the changes told in Docs was made. Left, in the first part of a kindPull, is how
+	// many keys have changed in all, those told included.
+	Age  int64 `cbor:"30,keyasint,omitempty"`
+	Left int   `cbor:"31,keyasint,omitempty"`
 }
 
 // entry is one key in a comparison.
@@ -167,7 +171,8 @@ func decodeAnswer(b []byte) (*answer, error) {
 	if err := dec.Unmarshal(b, &a); err != nil {
 		return nil, errors.New("multiregion: unreadable answer")
 	}
-	if a.Incarnation == 0 || len(a.Docs) > maxDocs || len(a.Entries) > maxEntries || a.From < 0 || a.From >= bucketCount || a.Forgets < 0 {
+	if a.Incarnation == 0 || len(a.Docs) > maxDocs || len(a.Entries) > maxEntries || a.From < 0 || a.From >= bucketCount || a.Forgets < 0 ||
+		a.Age < 0 || a.Age > maxAge || a.Left < 0 {
 		return nil, errors.New("multiregion: an answer out of bounds")
 	}
 	return &a, checkDocs(a.Docs)

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/trentkms/trent/fsm"
 )
@@ -25,6 +26,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 	r := &request{Kind: kindPull, Position: o.Position}
 	taken := false
 	for {
+		asked := time.Now()
 		a, err := e.call(ctx, region, r)
 		if err != nil {
 			return err
@@ -32,9 +34,13 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 		if a.Incarnation != o.Incarnation {
 			return e.compare(ctx, region) // positions of another life say nothing
 		}
+		if r.Cursor == nil {
+			e.misses(region, a.Left)
+		}
 		if err := e.take(ctx, region, a.Incarnation, a.Docs); err != nil {
 			return err
 		}
+		e.took(region, a, asked)
 		taken = taken || len(a.Docs) > 0
 		if a.Next == nil {
 			if !taken && a.Position < o.Position+maxBehind {
@@ -92,6 +98,7 @@ func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, e
 		part := keys[:min(len(keys), maxDocs)]
 		keys = keys[len(part):]
 		for len(part) > 0 {
+			asked := time.Now()
 			a, err := e.call(ctx, region, &request{Kind: kindTell, Keys: part})
 			if err != nil {
 				return err
@@ -99,6 +106,7 @@ func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, e
 			if err := e.take(ctx, region, incarnation, a.Docs); err != nil {
 				return err
 			}
+			e.took(region, a, asked)
 			if part = rest(part, a); len(a.Next) == 0 {
 				break
 			}

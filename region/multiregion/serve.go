@@ -41,6 +41,7 @@ func (e *Engine) Serve(ctx context.Context, from string, payload []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
+	e.told(st, from, r, a)
 	a.Incarnation, a.Forgets = st.Region().Incarnation(), st.Forgets()
 	return encode(a)
 }
