@@ -1,9 +1,12 @@
 package region
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/multiregion"
 	"github.com/trentkms/trent/region/shape"
 )
@@ -65,4 +68,51 @@ func (f *regionsLab) lagIsTold(t *testing.T) {
 	if s := f.lag(regionB, regionA); s.Delay < waited-time.Millisecond { // ages are told in milliseconds
 		t.Errorf("a change that waited for %v is told to have taken %v", waited, s.Delay)
 	}
+}
+
+// noAnswer: what needs a region that does not answer is refused soon, and at once where the region is known to be out of reach; nothing
+// of it is done, and the same call succeeds when the region is back.
+func (f *regionsLab) noAnswer(t *testing.T) {
+	a := f.labs[regionA]
+	fresh, shared := a.createKey(multi).KeyID, a.createKey(multi).KeyID
+	out, err := f.replicate(regionA, shared, regionB)
+	must(a, out, err)
+	f.awaitEnabled(regionB, shared)
+	f.await(regionA, shared, "settled", func(k *fsm.Key) bool { return !k.Unsettled() })
+	was := a.node.State().Key(labAccount, shared).Set.Version
+
+	f.stop[regionA]() // the engine's own calls are not meant
+	for _, d := range []*deafness{{known: true, waits: make(chan time.Duration, 2)}, {waits: make(chan time.Duration, 2)}} {
+		f.links[regionA].deaf.Store(d)
+		if _, err := f.replicate(regionA, fresh, regionB); !errors.Is(err, fault.ServiceUnavailable) {
+			t.Errorf("replicating to a region that does not answer: %v", err)
+		}
+		if err := f.move(regionA, shared, regionB); !errors.Is(err, fault.ServiceUnavailable) {
+			t.Errorf("giving the primary to a region that does not answer: %v", err)
+		}
+		if d.known && len(d.waits) > 0 {
+			t.Error("a region that is known to be out of reach was asked")
+		}
+		for range 2 {
+			if d.known {
+				break
+			}
+			if wait := <-d.waits; wait > 5*time.Second {
+				t.Errorf("a client would wait for %v", wait)
+			}
+		}
+		k := a.node.State().Key(labAccount, shared)
+		if a.node.State().Key(labAccount, fresh).Set != nil || k.Set.Version != was || k.Set.Updating != "" {
+			t.Errorf("a refused call has changed something: %+v", k.Set)
+		}
+	}
+	f.links[regionA].deaf.Store(nil)
+	f.start(regionA)
+	out, err = f.replicate(regionA, fresh, regionB)
+	must(a, out, err)
+	f.awaitEnabled(regionB, fresh)
+	if err := f.move(regionA, shared, regionB); err != nil {
+		t.Error(err)
+	}
+	f.await(regionB, shared, "primary", func(k *fsm.Key) bool { return !k.Replica() })
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/fault"
+	"github.com/trentkms/trent/region/link"
 	"github.com/trentkms/trent/region/link/linktest"
 	"github.com/trentkms/trent/region/multiregion"
 	"github.com/trentkms/trent/region/shape"
@@ -25,13 +28,14 @@ type regionsLab struct {
 	labs    map[string]*clockLab
 	stop    map[string]func()
 	engines map[string]*multiregion.Engine
+	links   map[string]*lazyLink
 	// synchronized counts the audit records of synchronizations.
 	asked chan Question
 }
 
 func newRegionsLab(t testing.TB, names ...string) *regionsLab {
 	t.Helper()
-	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, engines: map[string]*multiregion.Engine{}, asked: make(chan Question, 1000)}
+	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, engines: map[string]*multiregion.Engine{}, links: map[string]*lazyLink{}, asked: make(chan Question, 1000)}
 	rows := map[string]*fsm.OtherRegion{}
 	for _, name := range names {
 		l := newClockLabIn(t, name)
@@ -70,8 +74,42 @@ func (f *regionsLab) propose(region string, body fsm.Body) {
 	}
 }
 
-// lazyLink lets an engine be made before its link.
-type lazyLink struct{ *linktest.Link }
+// lazyLink lets an engine be made before its link, and can be deaf: nothing is answered.
+type lazyLink struct {
+	*linktest.Link
+	deaf atomic.Pointer[deafness]
+}
+
+// deafness is how a link answers nothing.
+type deafness struct {
+	// known tells that the other regions are known to be out of reach.
+	known bool
+	// waits are the times that callers would have waited.
+	waits chan time.Duration
+}
+
+func (l *lazyLink) Call(ctx context.Context, region string, request []byte) ([]byte, error) {
+	d := l.deaf.Load()
+	if d == nil {
+		return l.Link.Call(ctx, region, request)
+	}
+	end, _ := ctx.Deadline()
+	select {
+	case d.waits <- time.Until(end):
+	default:
+	}
+	return nil, fmt.Errorf("%w: %s: no answer", link.ErrUnreachable, region)
+}
+
+func (l *lazyLink) Peers() []link.Peer {
+	all := l.Link.Peers()
+	if d := l.deaf.Load(); d != nil && d.known {
+		for i := range all {
+			all[i].Reachable = false
+		}
+	}
+	return all
+}
 
 // start runs a region's engine, as a new leader does.
 func (f *regionsLab) start(name string) {
@@ -83,7 +121,7 @@ func (f *regionsLab) start(name string) {
 	})
 	lazy.Link = f.net.Join(name, e)
 	l.service.Federate(e)
-	f.engines[name] = e
+	f.engines[name], f.links[name] = e, lazy
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Run(ctx) }()
@@ -189,7 +227,7 @@ func TestReplicas(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"life", f.life}, {"lag", f.lagIsTold}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
+		{"life", f.life}, {"lag", f.lagIsTold}, {"no answer", f.noAnswer}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
 		{"forgotten", f.forgotten},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { f.t = t; part.run(t) }) {

@@ -167,7 +167,13 @@ func (f *Federation) ask(ctx context.Context, region string, to target, code byt
 	return status, answer, err
 }
 
+// connect takes at most half of the time that is left, so that another node can be asked if this one is not there.
 func (f *Federation) connect(ctx context.Context, region string, to target) (*transport.Asker, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
 	c, err := f.dial(ctx, to.address, protoLink, want{region, to.node})
 	if err != nil {
 		return nil, err

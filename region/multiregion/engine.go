@@ -56,6 +56,9 @@ type Config struct {
 // callTimeout bounds one call to another region, material included.
 const callTimeout = 20 * time.Second
 
+// askTimeout bounds a question: a client waits for the answer, for whom no answer is one too, and its SDK asks again.
+const askTimeout = 3 * time.Second
+
 // watchEvery is how often a leader looks whether the feed has moved on: changes also come in by the other nodes of the region.
 const watchEvery = 50 * time.Millisecond
 
@@ -261,6 +264,10 @@ func (e *Engine) note(ctx context.Context, region string, err error) {
 
 // call sends a request and reads the answer.
 func (e *Engine) call(ctx context.Context, region string, r *request) (*answer, error) {
+	return e.callWithin(ctx, callTimeout, region, r)
+}
+
+func (e *Engine) callWithin(ctx context.Context, limit time.Duration, region string, r *request) (*answer, error) {
 	st := e.cfg.Cluster.State()
 	if st.Region() == nil || st.Region().Reborn {
 		return nil, errors.New("multiregion: the region is not initialized, or has not begun its new incarnation")
@@ -270,7 +277,7 @@ func (e *Engine) call(ctx context.Context, region string, r *request) (*answer, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out, err := e.cfg.Link.Call(ctx, region, b)
 	if err != nil {
@@ -287,9 +294,15 @@ func (e *Engine) call(ctx context.Context, region string, r *request) (*answer, 
 	return a, nil
 }
 
-// Ask puts a question to another region and returns its answer. A *link.Refusal is the other side's no.
+// Ask puts a question to another region and returns its answer, within askTimeout. A *link.Refusal is the other side's no. A region
+// that is known to be out of reach is not asked.
 func (e *Engine) Ask(ctx context.Context, region string, question []byte) ([]byte, error) {
-	a, err := e.call(ctx, region, &request{Kind: kindAsk, Question: question})
+	for _, p := range e.cfg.Link.Peers() {
+		if p.Region == region && !p.Reachable && !p.LastContact.IsZero() {
+			return nil, fmt.Errorf("%w (%s): it was last heard %v ago", link.ErrUnreachable, region, time.Since(p.LastContact).Round(time.Second))
+		}
+	}
+	a, err := e.callWithin(ctx, askTimeout, region, &request{Kind: kindAsk, Question: question})
 	if err != nil {
 		return nil, err
 	}
