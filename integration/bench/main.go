@@ -57,7 +57,7 @@ var parts = []part{
 	{"memory", "memory and restart with many keys", (*bench).memory},
 	{"region", "one node beside three: Encrypt, CreateKey, and how soon a write is seen elsewhere", (*bench).region},
 	{"failover", "the leader of three killed and hung: how long until writes and how long without crypto", (*bench).failover},
-	{"million", "a million keys in one node's log and state: memory, snapshot, restart, and writes meanwhile", (*bench).million},
+	{"million", "a million keys in a node's log and state: memory, snapshot, restart, a new node's catching up, and writes meanwhile", (*bench).million},
 }
 
 func main() {

@@ -16,18 +16,22 @@ import (
 	"github.com/trentkms/trent/fsm"
 )
 
-// million fills one node's log and state, without HSM and HTTP, and measures what so many keys cost: memory, a snapshot, writes
-// while it runs, and the next start.
+// million fills a node's log and state, without HSM and HTTP, and measures what so many keys cost: memory, a snapshot, writes
+// while it runs, the next start, and how long a new node takes to catch up.
 func (b *bench) million(ctx context.Context) error {
 	dir, err := b.fresh("million")
 	if err != nil {
 		return err
 	}
-	n, err := openKeys(dir, true)
+	g, err := newKeyGroup()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = n.Close() }()
+	n, err := g.open(dir, "n1", true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = n.close() }()
 	start := time.Now()
 	if err := fillKeys(ctx, n, b.manyKeys); err != nil {
 		return err
@@ -35,28 +39,19 @@ func (b *bench) million(ctx context.Context) error {
 	b.progress("%d keys in %v", b.manyKeys, time.Since(start).Round(time.Second))
 	t := &table{title: fmt.Sprintf("%d keys in a node's log and state", b.manyKeys), head: []string{"what", "value"}}
 	t.note("In one process, without HSM and HTTP; a sole voter on a real disk. Writes meanwhile: one after the other, an entry of the log each.")
+	t.note("Pages of mapped files are the log's; the kernel takes them back when it needs the room.")
 	t.add("keys/s while filling, 64 proposers", number(float64(b.manyKeys)/time.Since(start).Seconds()))
 	t.add("heap MiB", number(heapMiB()))
-	quiet, err := writesUntil(ctx, n, func() error { time.Sleep(2 * time.Second); return nil })
+	info, err := n.snapshot(ctx, t)
 	if err != nil {
 		return err
 	}
-	var info cluster.SnapshotInfo
-	begin := time.Now()
-	during, err := writesUntil(ctx, n, func() (err error) { info, err = n.Snapshot(ctx); return err })
-	if err != nil {
-		return err
-	}
-	t.add("snapshot s", number(time.Since(begin).Seconds()))
-	t.add("snapshot MiB", number(float64(info.Bytes)/(1<<20)))
-	t.add("writes before: median ms, longest ms", number(quiet.median())+", "+number(longest(quiet)))
-	t.add("writes while it runs: median ms, longest ms", number(during.median())+", "+number(longest(during)))
-	if err := n.Close(); err != nil {
+	if err := n.close(); err != nil {
 		return err
 	}
 	runtime.GC()
-	begin = time.Now()
-	if n, err = openKeys(dir, false); err != nil {
+	begin := time.Now()
+	if n, err = g.open(dir, "n1", false); err != nil {
 		return err
 	}
 	if err := await(ctx, "no read succeeded", func() (bool, error) {
@@ -71,8 +66,60 @@ func (b *bench) million(ctx context.Context) error {
 		return err
 	}
 	t.add("disk MiB, log and snapshot", number(float64(size)/(1<<20)))
+	b.progress("snapshot and restart")
+	fresh, err := b.fresh("caughtup")
+	if err != nil {
+		return err
+	}
+	if err := n.catchUp(ctx, g, fresh, t); err != nil {
+		return err
+	}
 	b.report.print(t)
 	return nil
+}
+
+// snapshot takes one while the log is written, and reports on both.
+func (n *keyNode) snapshot(ctx context.Context, t *table) (info cluster.SnapshotInfo, err error) {
+	quiet, err := writesUntil(ctx, n, func() error { time.Sleep(2 * time.Second); return nil })
+	if err != nil {
+		return info, err
+	}
+	peak := watchMemory()
+	begin := time.Now()
+	during, err := writesUntil(ctx, n, func() (err error) { info, err = n.Snapshot(ctx); return err })
+	took := time.Since(begin)
+	top := peak()
+	if err != nil {
+		return info, err
+	}
+	t.add("snapshot s, with the deletion of what the log need not keep", number(took.Seconds()))
+	t.add("snapshot MiB", number(float64(info.Bytes)/(1<<20)))
+	t.add("memory MiB at the peak of the snapshot: the process's own, mapped files", number(top.anonymous)+", "+number(top.file))
+	t.add("writes before: median ms, longest ms", number(quiet.median())+", "+number(longest(quiet)))
+	t.add("writes while it runs: median ms, longest ms", number(during.median())+", "+number(longest(during)))
+	return info, nil
+}
+
+// watchMemory looks at this process's memory until the function that it returns is called, which gives the most of each kind.
+func watchMemory() func() memory {
+	end, done := make(chan struct{}), make(chan memory)
+	go func() {
+		var top memory
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if m, err := memoryOf(os.Getpid()); err == nil {
+				top = memory{max(top.resident, m.resident), max(top.anonymous, m.anonymous), max(top.file, m.file)}
+			}
+			select {
+			case <-tick.C:
+			case <-end:
+				done <- top
+				return
+			}
+		}
+	}()
+	return func() memory { close(end); return <-done }
 }
 
 func longest(s samples) float64 {
@@ -92,23 +139,7 @@ func heapMiB() float64 {
 
 const benchAccount = "111122223333"
 
-// openKeys opens a node that is its region's only voter and takes snapshots only when it is told to.
-func openKeys(dir string, bootstrap bool) (*cluster.Node, error) {
-	fatal := func(err error) {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-	machine, err := fsm.New(fsm.Options{Fatal: fatal})
-	if err != nil {
-		return nil, err
-	}
-	return cluster.Open(cluster.Config{
-		Dir: dir, FSM: machine, Fatal: fatal, Bootstrap: bootstrap, SnapshotThreshold: 1 << 40,
-		HeartbeatTimeout: 20 * time.Millisecond, ElectionTimeout: 20 * time.Millisecond, LeaseTimeout: 20 * time.Millisecond,
-	})
-}
-
-func proposeBody(ctx context.Context, n *cluster.Node, body fsm.Body) error {
+func proposeBody(ctx context.Context, n *keyNode, body fsm.Body) error {
 	cmd := fsm.Command{Attempt: 1, Body: body, Audit: make([]byte, 1500)}
 	_, _ = rand.Read(cmd.ID[:]) // never fails
 	res, err := n.Propose(ctx, cmd)
@@ -119,7 +150,7 @@ func proposeBody(ctx context.Context, n *cluster.Node, body fsm.Body) error {
 }
 
 // fillKeys makes a region and keys as CreateKey makes them, with the default key policy.
-func fillKeys(ctx context.Context, n *cluster.Node, count int) error {
+func fillKeys(ctx context.Context, n *keyNode, count int) error {
 	quotas := fsm.DefaultQuotas()
 	quotas.KeysPerAccount = 1 << 29
 	if err := proposeBody(ctx, n, &fsm.InitRegion{
@@ -168,7 +199,7 @@ const defaultPolicy = `{"Version":"2012-10-17","Id":"key-default-1","Statement":
 	`"Principal":{"AWS":"arn:aws:iam::` + benchAccount + `:root"},"Action":"kms:*","Resource":"*"}]}`
 
 // writesUntil writes one entry after the other while f runs and returns how long each took in milliseconds.
-func writesUntil(ctx context.Context, n *cluster.Node, f func() error) (took samples, err error) {
+func writesUntil(ctx context.Context, n *keyNode, f func() error) (took samples, err error) {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	for i := 0; ; i++ {

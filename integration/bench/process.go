@@ -108,9 +108,11 @@ func (p *process) cpu() (time.Duration, error) {
 // kernel takes back when it needs the room.
 type memory struct{ resident, anonymous, file float64 }
 
-// memory reads /proc/PID/status (proc(5)).
-func (p *process) memory() (m memory, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *process) memory() (memory, error) { return memoryOf(p.cmd.Process.Pid) }
+
+// memoryOf reads /proc/PID/status (proc(5)).
+func memoryOf(pid int) (m memory, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return m, err
 	}
