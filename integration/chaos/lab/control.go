@@ -79,9 +79,19 @@ func (n *Node) admin(ctx context.Context, method, path string, out any) error {
 	return ask(ctx, n.adminSocket, method, path, nil, out)
 }
 
+// controlTimeout bounds a request to a chaos socket, which is answered at once by a process that runs.
+const controlTimeout = 15 * time.Second
+
+// control asks the node's chaos socket.
+func (n *Node) control(ctx context.Context, method, path string, body, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	return ask(ctx, n.chaosSocket, method, path, body, out)
+}
+
 // Arm arms a failpoint.
 func (n *Node) Arm(ctx context.Context, p Failpoint) error {
-	return ask(ctx, n.chaosSocket, http.MethodPost, "/failpoints", p, nil)
+	return n.control(ctx, http.MethodPost, "/failpoints", p, nil)
 }
 
 // ArmAtStart arms a failpoint at the node's next start.
@@ -89,13 +99,13 @@ func (n *Node) ArmAtStart(p Failpoint) { n.settings.Failpoints = append(n.settin
 
 // Disarm disarms the failpoints of a point, all of them if it is "", and lets go who is held there.
 func (n *Node) Disarm(ctx context.Context, point string) error {
-	return ask(ctx, n.chaosSocket, http.MethodDelete, "/failpoints?point="+url.QueryEscape(point), nil, nil)
+	return n.control(ctx, http.MethodDelete, "/failpoints?point="+url.QueryEscape(point), nil, nil)
 }
 
 // SetClock sets how far the node's clock is off, also for its next starts.
 func (n *Node) SetClock(ctx context.Context, off time.Duration) error {
 	n.settings.ClockOffset = off.String()
-	return ask(ctx, n.chaosSocket, http.MethodPost, "/clock?offset="+off.String(), nil, nil)
+	return n.control(ctx, http.MethodPost, "/clock?offset="+off.String(), nil, nil)
 }
 
 // State asks the node's chaos socket; hash asks for the digest of its state too.
@@ -104,7 +114,7 @@ func (n *Node) State(ctx context.Context, hash bool) (s State, err error) {
 	if hash {
 		path += "?hash=1"
 	}
-	return s, ask(ctx, n.chaosSocket, http.MethodGet, path, nil, &s)
+	return s, n.control(ctx, http.MethodGet, path, nil, &s)
 }
 
 // ask sends one request to a Unix socket.

@@ -28,10 +28,12 @@ type Fault struct {
 
 // active is a fault that is in force.
 type active struct {
-	// effect says what the fault has done so far, "" if nothing can be seen. It is called before end.
+	// effect says what the fault has done so far, "" if nothing can be seen. It is called before end, but for a fault that stops.
 	effect func(ctx context.Context) string
 	// end takes the fault back. nil: Lab.Heal does.
 	end func(ctx context.Context) error
+	// stops tells that the fault stops processes.
+	stops bool
 }
 
 // env is what a fault works with.

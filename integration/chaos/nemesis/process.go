@@ -50,6 +50,7 @@ func paused(who func(*env) []*lab.Node) func(context.Context, *env) (*active, er
 			}
 		}
 		return &active{
+			stops: true,
 			effect: func(context.Context) string {
 				if stopped == 0 {
 					return ""

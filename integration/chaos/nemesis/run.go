@@ -105,16 +105,20 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 	if ev.Skipped == "" {
 		pause(run, s.Length)
 	}
+	var errs []error
+	end := func(stops bool) {
+		for _, a := range inForce {
+			if a.end != nil && a.stops == stops {
+				errs = append(errs, a.end(ctx))
+			}
+		}
+	}
+	end(true) // a process that is stopped can be asked nothing
 	for _, a := range inForce {
 		ev.Effects = append(ev.Effects, a.effect(ctx))
 	}
 	ev.End = r.Now()
-	var errs []error
-	for _, a := range inForce {
-		if a.end != nil {
-			errs = append(errs, a.end(ctx))
-		}
-	}
+	end(false)
 	errs = append(errs, r.Lab.Heal())
 	if err := errors.Join(errs...); err != nil {
 		r.Log("healing after step %d: %v", s.Number, err)
