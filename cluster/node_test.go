@@ -607,3 +607,20 @@ func TestUnfinishedSnapshotIsRemoved(t *testing.T) {
 		t.Fatal("still there")
 	}
 }
+
+// The leader marks attempts after the first: an earlier one that arrives late is no call of its own.
+func TestLaterAttemptSettlesItsCall(t *testing.T) {
+	cfg := diskConfig(t, t.TempDir())
+	cfg.Bootstrap = true
+	n := openNode(t, cfg)
+	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	for attempt, late := range map[int]bool{1: false, 2: true} {
+		call := account(attempt)
+		call.Attempt, call.Signature = attempt, [16]byte{1}
+		mustPropose(t, n, call)
+		call.Attempt, call.Signature = 1, [16]byte{2}
+		if r := mustPropose(t, n, call); r.Repeat != late {
+			t.Errorf("a first attempt after attempt %d: repeat is %v", attempt, r.Repeat)
+		}
+	}
+}

@@ -186,6 +186,7 @@ func (n *Node) known(cmd fsm.Command) error {
 // append stamps a command with region time and has Raft commit and apply it.
 func (n *Node) append(ctx context.Context, cmd fsm.Command) (fsm.Result, error) {
 	cmd.Time = n.Now().UnixMilli()
+	cmd.Settles = cmd.Attempt > 1 && n.FeatureLevel() >= fsm.LevelSettles
 	data, err := fsm.Encode(cmd)
 	if err != nil {
 		return fsm.Result{}, fmt.Errorf("cluster: %w", err)

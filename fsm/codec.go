@@ -18,10 +18,10 @@ const (
 	maxAudit = 256 << 10 // design: records are cut at 256 KiB
 )
 
-// The envelope of a command, version 1. Integers are big-endian.
+// The envelope of a command. Integers are big-endian.
 //
 //	 0  3  magic "TRC"
-//	 3  1  version of the envelope
+//	 3  1  version of the envelope: 1, or 2 for a command that settles its call; the layout is the same
 //	 4  2  kind
 //	 6  2  attempt
 //	 8 16  command id
@@ -33,16 +33,17 @@ const (
 //	60     read set (CBOR array of Read), body (CBOR map), audit record
 //	end 4  CRC-32C of everything before
 const (
-	magic           = "TRC"
-	envelopeVersion = 1
-	offKind         = 4
-	offAttempt      = 6
-	offID           = 8
-	offSignature    = 24
-	offTime         = 40
-	offLengths      = 48
-	headerSize      = 60
-	trailerSize     = 4
+	magic            = "TRC"
+	envelopeVersion  = 1
+	settlingEnvelope = 2
+	offKind          = 4
+	offAttempt       = 6
+	offID            = 8
+	offSignature     = 24
+	offTime          = 40
+	offLengths       = 48
+	headerSize       = 60
+	trailerSize      = 4
 )
 
 // Errors of Encode and Decode.
@@ -133,6 +134,9 @@ func checkReads(reads []Read) error {
 func putHeader(h []byte, c *Command, kind Kind, reads, body int) {
 	copy(h, magic)
 	h[len(magic)] = envelopeVersion
+	if c.Settles {
+		h[len(magic)] = settlingEnvelope
+	}
 	binary.BigEndian.PutUint16(h[offKind:], uint16(kind))
 	binary.BigEndian.PutUint16(h[offAttempt:], uint16(min(max(c.Attempt, 1), 0xffff)))
 	copy(h[offID:], c.ID[:])
@@ -165,8 +169,9 @@ func decodeEnvelope(data []byte) (Command, *commandRow, error) {
 	if string(data[:len(magic)]) != magic {
 		return Command{}, nil, errors.New("bad magic")
 	}
-	if data[len(magic)] != envelopeVersion {
-		return Command{}, nil, fmt.Errorf("unknown envelope version %d", data[len(magic)])
+	version := data[len(magic)]
+	if version != envelopeVersion && version != settlingEnvelope {
+		return Command{}, nil, fmt.Errorf("unknown envelope version %d", version)
 	}
 	end := len(data) - trailerSize
 	if crc32.Checksum(data[:end], castagnoli()) != binary.BigEndian.Uint32(data[end:]) {
@@ -183,6 +188,7 @@ func decodeEnvelope(data []byte) (Command, *commandRow, error) {
 	c := Command{
 		ID:        CommandID(data[offID:offSignature]),
 		Attempt:   int(binary.BigEndian.Uint16(data[offAttempt:])),
+		Settles:   version == settlingEnvelope,
 		Signature: [16]byte(data[offSignature:offTime]),
 		Time:      int64(binary.BigEndian.Uint64(data[offTime:])),
 		Audit:     audit,

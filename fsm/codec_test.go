@@ -143,6 +143,25 @@ func TestApplyChecksBodies(t *testing.T) {
 	}
 }
 
+// A command that settles its call differs in the version of the envelope alone.
+func TestSettlingEnvelope(t *testing.T) {
+	c := Command{ID: CommandID{1}, Attempt: 2, Body: newKey(account1, 1)}
+	plain := mustEncode(t, c)
+	c.Settles = true
+	settling := mustEncode(t, c)
+	if got, err := Decode(settling); err != nil || !got.Settles {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if plain[3] != 1 || settling[3] != 2 {
+		t.Errorf("versions %d and %d", plain[3], settling[3])
+	}
+	end := len(plain) - trailerSize
+	settling[3] = plain[3]
+	if !bytes.Equal(plain[:end], settling[:end]) {
+		t.Error("more than the version differs")
+	}
+}
+
 // Every single flipped bit is found.
 func TestDecodeFindsDamage(t *testing.T) {
 	data := mustEncode(t, Command{ID: CommandID{1}, Body: newKey(account1, 1), Audit: []byte("audit"), Reads: []Read{{Doc: DocKey, Name: "n"}}})
@@ -185,7 +204,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"empty", nil, "0 bytes"},
 		{"too long", make([]byte, MaxCommandSize+1), "bytes"},
 		{"magic", change(0, 'X'), "bad magic"},
-		{"version", change(3, 2), "unknown envelope version 2"},
+		{"version", change(3, 3), "unknown envelope version 3"},
 		{"checksum", append(bytes.Clone(plain[:len(plain)-1]), plain[len(plain)-1]^1), "checksum"},
 		{"kind", change(offKind, 0xff, 0xff), "unknown kind 65535"},
 		{"kind in a gap", change(offKind, 0, 19), "unknown kind 19"},
@@ -235,7 +254,7 @@ func TestCommandTable(t *testing.T) {
 			t.Errorf("level of %v is %d", c.Body.Kind(), Level(c.Body.Kind()))
 		}
 	}
-	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelFederation {
+	if Level(0) != 0 || Level(19) != 0 || Level(9999) != 0 || MaxLevel() != LevelSettles {
 		t.Error("an unknown kind has a level, or the highest level is wrong")
 	}
 	if KindCreateKey.String() != "CreateKey" || Kind(999).String() != "kind 999" {

@@ -53,6 +53,9 @@ type Command struct {
 	ID CommandID
 	// Attempt is the SDK's attempt number (amz-sdk-request), 1 if it is not known.
 	Attempt int
+	// Settles has this command, if it takes effect, stand for its whole call: an earlier attempt that is applied later, since it was
+	// held up on its way, is a repeat and not a call of its own. It is set for attempts after the first, from LevelSettles on.
+	Settles bool
 	// Signature is a digest of the request's signature: the very same request again is a repeat at any attempt.
 	Signature [16]byte
 	// Time is the proposer's region time, milliseconds. Region time in the state never runs backwards.

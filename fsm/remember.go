@@ -21,11 +21,12 @@ type Remembered struct {
 	Signature [16]byte
 	Index     uint64
 	Objects   []string
+	Settles   bool // it stands for all attempts of its call
 }
 
 // repeatedBy is the hit rule. A signature of zeros is none: it equals nothing.
 func (r *Remembered) repeatedBy(attempt int, signature [16]byte) bool {
-	return attempt >= 2 || (signature != [16]byte{} && signature == r.Signature)
+	return attempt >= 2 || r.Settles || (signature != [16]byte{} && signature == r.Signature)
 }
 
 // remembered is an immutable view of the remembered commands: the entries first <= n < next of a growing sequence that
@@ -58,6 +59,7 @@ type rememberedEntry struct {
 	signature [16]byte
 	index     uint64
 	end       uint32 // of its object ids in segment.objects
+	settles   bool
 	previous  uint32 // position of the entry before it with the same first half of the id
 }
 
@@ -94,7 +96,7 @@ func (s *segment) append(id CommandID, r Remembered) {
 		previous = noEntry
 	}
 	s.newest[half(id)] = uint32(len(s.entries))
-	s.entries = append(s.entries, rememberedEntry{id, r.Signature, r.Index, uint32(len(s.objects)), previous})
+	s.entries = append(s.entries, rememberedEntry{id, r.Signature, r.Index, uint32(len(s.objects)), r.Settles, previous})
 }
 
 // latest returns the newest entry with the id.
@@ -133,7 +135,7 @@ func (s *segment) find(id CommandID, first, next uint64, wanted func(*Remembered
 		if number >= next || e.id != id {
 			continue
 		}
-		r := Remembered{Signature: e.signature, Index: e.index}
+		r := Remembered{Signature: e.signature, Index: e.index, Settles: e.settles}
 		if wanted(&r) {
 			r.Objects = s.objectsOf(position)
 			return r, true
@@ -174,5 +176,5 @@ func (s *segment) at(position uint32) (CommandID, Remembered) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	e := &s.entries[position]
-	return e.id, Remembered{Signature: e.signature, Index: e.index, Objects: s.objectsOf(position)}
+	return e.id, Remembered{Signature: e.signature, Index: e.index, Objects: s.objectsOf(position), Settles: e.settles}
 }

@@ -54,7 +54,7 @@ func TestRememberedAgainstModel(t *testing.T) {
 			if len(objects) == 0 {
 				objects = nil
 			}
-			at, r := id(), Remembered{sig(), uint64(n), objects}
+			at, r := id(), Remembered{sig(), uint64(n), objects, rng.Intn(4) == 0}
 			v = v.add(at, r)
 			m.add(at, r)
 			if n%97 == 0 {

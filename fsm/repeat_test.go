@@ -45,6 +45,35 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
+// An attempt that was held up on its way, at a leader that hung, and arrives after a later one has taken effect.
+func TestLateFirstAttempt(t *testing.T) {
+	for _, settles := range []bool{false, true} {
+		l := newRegion(t)
+		l.ok(newKey(account1, 1))
+		first := l.command(&CreateAlias{account1, "alias/a", keyID(1)})
+		third := first
+		third.Attempt, third.Signature, third.Settles = 3, [16]byte{9}, settles
+		if r := l.apply(third); r.Code != OK || r.Repeat {
+			t.Fatalf("the third attempt: %+v", r)
+		}
+		l.ok(&DeleteAlias{account1, "alias/a", keyID(1)})
+		rest := newLab(t) // which has it from a snapshot
+		if err := rest.fsm.Restore(reader(snapshotOf(t, l.state()))); err != nil {
+			t.Fatal(err)
+		}
+		rest.index = l.index
+		for _, l := range []*lab{l, rest} {
+			r := l.apply(first)
+			if r.Repeat != settles || (l.state().Alias(account1, "alias/a") == nil) != settles {
+				t.Errorf("settles %v: the first attempt after the third: %+v", settles, r)
+			}
+			if _, ok := l.state().Repeat(first.ID, 1, [16]byte{7}); ok != settles {
+				t.Errorf("settles %v: a repeat in the view is %v", settles, ok)
+			}
+		}
+	}
+}
+
 func TestNotRemembered(t *testing.T) {
 	l := newRegion(t)
 	access := l.command(&PutAccessKey{AccessKey{ID: "AKIA2", Account: account1, Principal: "root", Domain: 1, Secret: []byte("s")}})

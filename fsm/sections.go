@@ -116,12 +116,13 @@ type rememberedRow struct {
 	Signature []byte   `cbor:"2,keyasint"`
 	Index     uint64   `cbor:"3,keyasint"`
 	Objects   []string `cbor:"4,keyasint,omitempty"`
+	Settles   bool     `cbor:"5,keyasint,omitempty"` // from LevelSettles on
 }
 
 func rememberedRows(s *State, yield func(any) bool) {
 	var row rememberedRow
 	for id, r := range s.repeats.all() {
-		row = rememberedRow{id[:], r.Signature[:], r.Index, r.Objects}
+		row = rememberedRow{id[:], r.Signature[:], r.Index, r.Objects, r.Settles}
 		if !yield(&row) {
 			return
 		}
@@ -146,7 +147,7 @@ func restoreRemembered(l *loader, data []byte) ([]byte, error) {
 	if planted.Bug(planted.ForgetRetryIDs) {
 		return nil, nil
 	}
-	l.state.repeats = l.state.repeats.add(CommandID(row.ID), Remembered{[16]byte(row.Signature), row.Index, row.Objects})
+	l.state.repeats = l.state.repeats.add(CommandID(row.ID), Remembered{[16]byte(row.Signature), row.Index, row.Objects, row.Settles})
 	return nil, nil
 }
 

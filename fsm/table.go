@@ -8,6 +8,9 @@ import (
 // LevelInitial is the feature level of everything that the first release knew.
 const LevelInitial = 1
 
+// LevelSettles is the feature level from which on commands settle their calls (Command.Settles).
+const LevelSettles = 3
+
 // lastDoc is the highest document number that this version knows.
 const lastDoc = DocOIDCProvider
 
@@ -189,7 +192,7 @@ func Level(k Kind) int {
 // MaxLevel returns the highest feature level that this version can apply: what a node announces.
 func MaxLevel() int {
 	rows, _ := table()
-	level := LevelInitial
+	level := LevelSettles
 	for _, row := range rows {
 		if row != nil {
 			level = max(level, row.level)

@@ -173,7 +173,7 @@ func (d *draft) step(index uint64, data []byte, sink func(uint64, []byte) error)
 		return Result{}, err
 	}
 	if row.remember && c.ID != (CommandID{}) {
-		d.repeats = d.repeats.add(c.ID, Remembered{c.Signature, index, out.objects})
+		d.repeats = d.repeats.add(c.ID, Remembered{c.Signature, index, out.objects, c.Settles})
 	}
 	return out.result(index), nil
 }
