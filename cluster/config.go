@@ -102,6 +102,8 @@ type mutation struct {
 	fastPath    bool                                                         // let the library have its heartbeat fast path
 	anySnapshot bool                                                         // close snapshots in any order
 	noTermStart bool                                                         // open no term
+	noVigil     bool                                                         // leave it to the library when to stand for election
+	noPlace     bool                                                         // stand in the order of the ids
 	read        func(context.Context, *Node) (*fsm.State, error)             // read in another way
 	storage     func(*Config) (Storage, raft.SnapshotStore, Identity, error) // keep nothing on the disk
 	trailing    uint64                                                       // TrailingLogs
@@ -168,7 +170,8 @@ func (c *Config) raft(id Identity) *raft.Config {
 	r.ProtocolVersion = 3 // ids, not addresses, name servers; configurations reach the state machine
 	r.LocalID = raft.ServerID(id.NodeID)
 	r.Logger = newRaftLogger(c.Logger)
-	r.HeartbeatTimeout, r.ElectionTimeout, r.LeaderLeaseTimeout = c.HeartbeatTimeout, c.ElectionTimeout, c.LeaseTimeout
+	r.HeartbeatTimeout, r.LeaderLeaseTimeout = backstop(c.HeartbeatTimeout), c.LeaseTimeout // see silence.go
+	r.ElectionTimeout = max(r.HeartbeatTimeout, c.ElectionTimeout)
 	// Followers learn of a commit within twice this time; it bounds reads on them after a write, and how soon the
 	// survivors of a leader can serve reads. Setting it low needs the clamp in transport.go.
 	r.CommitTimeout = 5 * time.Millisecond

@@ -95,6 +95,11 @@ func (n *Node) holdAtLeader(ctx context.Context, id HoldID, keys []string) (lead
 	case n.cfg.Forwarder == nil:
 		return leader, ErrNotLeader
 	}
+	ctx, cancel, ok := n.under(ctx, leader.ID)
+	if !ok {
+		return leader, ErrNoLeader
+	}
+	defer cancel()
 	return leader, n.cfg.Forwarder.Hold(ctx, leader, id, keys)
 }
 

@@ -167,7 +167,15 @@ func (n *Node) await(ctx context.Context, f raft.Future) error {
 	}
 }
 
-// watchLeader wakes proposals that wait for a leader when raft has found one.
+// reign is what this node knows of a leader: its time in office ends for this node when it hears of another one.
+type reign struct {
+	leader raft.ServerID
+	ctx    context.Context
+	end    context.CancelFunc
+}
+
+// watchLeader wakes proposals that wait for a leader when raft has found one, and ends the wait for the answer of one that
+// has been replaced: it may be hung, and nobody would answer.
 func (n *Node) watchLeader() {
 	seen := make(chan raft.Observation, 4)
 	o := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
@@ -177,13 +185,44 @@ func (n *Node) watchLeader() {
 	n.raft.RegisterObserver(o)
 	defer n.raft.DeregisterObserver(o)
 	for {
+		if _, id := n.raft.LeaderWithID(); id != "" {
+			n.acknowledge(id)
+		}
+		n.leadChanged.wake()
 		select {
 		case <-seen:
-			n.leadChanged.wake()
 		case <-n.alive.Done():
 			return
 		}
 	}
+}
+
+// acknowledge begins a leader's reign and ends that of another one.
+func (n *Node) acknowledge(leader raft.ServerID) {
+	old := n.reign.Load()
+	if old != nil && old.leader == leader {
+		return
+	}
+	r := &reign{leader: leader}
+	r.ctx, r.end = context.WithCancel(n.alive)
+	n.reign.Store(r)
+	if old != nil {
+		old.end()
+	}
+}
+
+// errReplaced is why a question to a leader was given up.
+var errReplaced = errors.New("another node leads now")
+
+// under is ctx that also ends with a leader's reign. ok is false if the leader does not reign yet, or not any more.
+func (n *Node) under(ctx context.Context, leader raft.ServerID) (_ context.Context, cancel context.CancelFunc, ok bool) {
+	r := n.reign.Load()
+	if r == nil || r.leader != leader {
+		return nil, nil, false
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ctx, func() { end(errReplaced) })
+	return ctx, func() { stop(); end(nil) }, true
 }
 
 // upkeepInterval is how often the node looks whether something is due.

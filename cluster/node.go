@@ -40,6 +40,7 @@ type Node struct {
 	office      office
 	lead        atomic.Pointer[leadership] // nil while this node does not lead or has not opened its term
 	leadChanged broadcast
+	reign       atomic.Pointer[reign] // the latest leader that this node knew of, itself or another; nil: none so far
 
 	alive  context.Context // ends with Close or a failed disk
 	die    context.CancelFunc

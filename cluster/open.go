@@ -36,6 +36,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n.background(n.followLeadership)
 	n.background(n.watchLeader)
+	n.background(n.watchSilence)
 	n.background(n.upkeep)
 	c.Logger.Info("cluster: node started", "node", n.id.NodeID, "cluster", n.id.ClusterID, "term", n.raft.CurrentTerm(),
 		"last", n.store.last.Load(), "snapshot", n.fsm.State().Index())

@@ -133,7 +133,12 @@ func (n *Node) proposeOnce(ctx context.Context, gate Gate, cmd fsm.Command, fwd 
 	case fwd == nil:
 		return fsm.Result{}, fmt.Errorf("%w (node %s)", ErrNotLeader, id)
 	}
-	res, err := fwd.Forward(ctx, raft.Server{ID: id, Address: addr}, gate, cmd)
+	limit, cancel, ok := n.under(ctx, id)
+	if !ok {
+		return fsm.Result{}, ErrNoLeader // it changes right now
+	}
+	defer cancel()
+	res, err := fwd.Forward(limit, raft.Server{ID: id, Address: addr}, gate, cmd)
 	if err != nil && !NotWritten(err) && !isAny(err, ErrUnknown) {
 		err = fmt.Errorf("%w (forwarded to node %s: %v)", ErrUnknown, id, err)
 	}

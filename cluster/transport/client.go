@@ -69,7 +69,7 @@ func (p *peer) connect(ctx context.Context, address string) (*asking, error) {
 	case <-d.done:
 		return d.conn, d.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -201,7 +201,7 @@ func (a *asking) ask(ctx context.Context, method byte, payload []byte) (frame, e
 		if time.Since(start) >= silence && a.heard.Load() < start.UnixNano() {
 			a.fail(fmt.Errorf("transport: no answer for %v", time.Since(start).Round(time.Millisecond)))
 		}
-		return frame{}, ctx.Err()
+		return frame{}, context.Cause(ctx)
 	}
 }
 
