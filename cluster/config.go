@@ -101,6 +101,7 @@ type mutation struct {
 	electorate  func(raft.Configuration) raft.Configuration                  // ask the voters of another configuration
 	fastPath    bool                                                         // let the library have its heartbeat fast path
 	anySnapshot bool                                                         // close snapshots in any order
+	anyLevel    bool                                                         // propose what others may not know
 	noTermStart bool                                                         // open no term
 	noVigil     bool                                                         // leave it to the library when to stand for election
 	noPlace     bool                                                         // stand in the order of the ids

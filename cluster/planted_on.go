@@ -15,6 +15,7 @@ import (
 func plant(m *mutation) {
 	m.joinRunning = m.joinRunning || planted.Bug(planted.JoinRunningRound)
 	m.nonvoters = m.nonvoters || planted.Bug(planted.CountNonvoters)
+	m.anyLevel = m.anyLevel || planted.Bug(planted.IgnoreLevels)
 	switch {
 	case m.read != nil:
 	case planted.Bug(planted.VerifyLeader):

@@ -179,7 +179,7 @@ func (n *Node) FeatureLevel() int {
 
 // known is ErrOldNodes if a node of the group may not know the command: it could not apply the log any more.
 func (n *Node) known(cmd fsm.Command) error {
-	if cmd.Body == nil {
+	if cmd.Body == nil || n.cfg.mutation.anyLevel {
 		return nil
 	}
 	if level := fsm.Level(cmd.Body.Kind()); level > fsm.LevelInitial && level > n.FeatureLevel() {

@@ -31,6 +31,7 @@ const (
 	DropAudit         = "planted/drop-audit"          // one change in eight leaves no audit record
 	TwoPrimaries      = "planted/two-primaries"       // a region goes on as primary after it gave the primary away
 	EarlyMaterial     = "planted/early-material"      // a primary encrypts with rotated material before every region has it
+	IgnoreLevels      = "planted/ignore-levels"       // commands of a feature level are used before every node knows it
 )
 
 // All lists the faults.
@@ -39,5 +40,6 @@ func All() []string {
 		VerifyLeader, LocalReads, JoinRunningRound, CountNonvoters, AckUnknown, UnknownIsRefusal, AckBeforeSync, SkipReadSet,
 		ForgetRetryIDs, IgnoreRetryIDs, SnapshotDropsRow, MissDisable, MissRevoke, ApplyDiffers, StaleAlias, StalePolicy,
 		StaleKeyState, ImmortalAccessKey, AliasTaken, FirstMaterial, LocalClock, DropAudit, TwoPrimaries, EarlyMaterial,
+		IgnoreLevels,
 	}
 }

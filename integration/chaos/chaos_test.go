@@ -60,6 +60,7 @@ func shortRun(t *testing.T) *options {
 	t.Helper()
 	o := defaults()
 	o.binary, _ = binaries(t)
+	o.next = noNext // integration/cluster upgrades a region; a third binary would take longer than the run
 	o.Duration, o.Rounds, o.hold, o.floor = 45*time.Second, 1, [2]time.Duration{500 * time.Millisecond, 2 * time.Second}, 5
 	o.Seed, o.Out = 1, filepath.Join(t.ArtifactDir(), "run")
 	if s, err := strconv.ParseInt(os.Getenv("TRENT_CHAOS_SEED"), 10, 64); err == nil {

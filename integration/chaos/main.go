@@ -54,6 +54,7 @@ func command(ctx context.Context, args []string) error {
 	f.StringVar(&o.Network, "network", o.Network, "own: a network for each node; shared: the loopback; auto")
 	f.BoolVar(&o.Balancer, "balancer", false, "HAProxy before each region")
 	f.StringVar(&o.binary, "binary", "", "a trent binary that was built already, with the tag chaos unless -release is given")
+	f.StringVar(&o.next, "next", "", "a binary of the next feature level (tags chaos and trent_upcoming); built if empty and upgrades are among the faults; none leaves them out")
 	f.BoolVar(&o.Release, "release", false, "the release binary, without failpoints")
 	f.BoolVar(&o.Race, "race", false, "build with the race detector")
 	f.BoolVar(&o.Keep, "keep", false, "keep data and logs of a run without anomalies too")
@@ -97,12 +98,17 @@ type options struct {
 	// binary, if set, is the binary to test, and helper the command that serves disks.
 	binary string
 	helper []string
+	// next is a binary of the next feature level.
+	next string
 	// quiet leaves the log of steps out; floor is the least traffic, operations a second, below which a run proves nothing.
 	quiet bool
 	floor float64
 	// cheap leaves out the passes of checks that restart the cluster.
 	stopAtFirst bool
 }
+
+// noNext is the value of next that leaves upgrades out.
+const noNext = "none"
 
 func defaults() options {
 	return options{

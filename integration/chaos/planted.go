@@ -58,6 +58,7 @@ var hunts = []hunt{
 	{bug: planted.LocalClock, faults: "clock", workloads: "imports", runs: 6},
 	{bug: planted.DropAudit, faults: "none", workloads: "lifecycle,audit"},
 	{bug: planted.TwoPrimaries, faults: "none", workloads: "regions", regions: 2},
+	{bug: planted.IgnoreLevels, faults: "upgrade", workloads: "lifecycle", length: 40 * time.Second},
 	{bug: planted.EarlyMaterial, faults: "region-alone,regions-apart", workloads: "regions", regions: 2},
 }
 
@@ -146,6 +147,7 @@ func (h hunt) look(ctx context.Context, o options, dir string) caught {
 func (h hunt) options(o options, dir string, run int) *options {
 	one := defaults()
 	one.binary, one.helper, one.quiet, one.stopAtFirst = o.binary, o.helper, true, true
+	one.next = o.next
 	one.Nodes, one.HSM, one.Disk, one.Network, one.Clients = o.Nodes, o.HSM, o.Disk, o.Network, 4
 	one.Seed = max(o.Seed, 1) + int64(run) - 1
 	one.Duration, one.Rounds, one.floor = h.length, h.rounds, 1

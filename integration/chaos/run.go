@@ -131,6 +131,9 @@ func (r *running) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.buildNext(&c); err != nil {
+		return err
+	}
 	if len(c.Helper) == 0 {
 		self, err := os.Executable()
 		if err != nil {
@@ -168,6 +171,18 @@ func (r *running) build(ctx context.Context) error {
 	}
 	r.log.printf("%d regions of %d nodes run; disks: %s", o.Regions, o.Nodes, c.Disk)
 	return nil
+}
+
+// buildNext builds the version that nodes are upgraded to, if they are.
+func (r *running) buildNext(c *lab.Config) (err error) {
+	c.Next = r.o.next
+	switch {
+	case r.o.Release || r.o.Duration <= 0 || !nemesis.Wants(r.o.Faults, "upgrade") || c.Next == noNext:
+		c.Next = ""
+	case c.Next == "":
+		c.Next, err = lab.Build(r.dir, "trent-next", r.o.Race, "chaos,trent_upcoming")
+	}
+	return err
 }
 
 // setUp makes the clients' side.
@@ -254,6 +269,11 @@ func (r *running) traffic(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, r.o.Duration-2*calm)
 	runner := nemesis.Runner{Lab: r.lab, Now: r.clock.Now, Log: r.log.printf, BeforeLoss: r.loses, Skewed: r.skew.set}
 	r.result.Events, err = runner.Run(limit, steps)
+	for _, ev := range r.result.Events {
+		if ev.Broken != "" {
+			r.result.Anomalies = append(r.result.Anomalies, check.Anomaly{Workload: "nemesis", Text: ev.Broken})
+		}
+	}
 	if len(steps) == 0 {
 		<-limit.Done()
 	}
@@ -357,8 +377,10 @@ func (r *running) finish(failed error) error {
 	if failed == nil && !r.o.Keep {
 		errs = append(errs, os.RemoveAll(filepath.Join(r.dir, "nodes")), os.Remove(filepath.Join(r.dir, "history.jsonl")))
 	}
-	if err := os.Remove(filepath.Join(r.dir, "trent")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		errs = append(errs, err)
+	for _, name := range []string{"trent", "trent-next"} {
+		if err := os.Remove(filepath.Join(r.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	r.log.printf("%s", r.result.summary())
 	if failed != nil {

@@ -30,6 +30,8 @@ type Config struct {
 	// Binary is the trent binary; Chaos tells that it was built with the tag chaos.
 	Binary string
 	Chaos  bool
+	// Next is the same binary of a version above, with a feature level that Binary does not know. Nodes begin with Binary.
+	Next string
 	// Nodes per region, 3; Regions, 1.
 	Nodes, Regions int
 	// HSM is embedded or softhsm.
@@ -104,6 +106,9 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 	}
 	if c.Disk == DiskDir {
 		l.Skips["volume"] = "the nodes' disks have no bounds of their own"
+	}
+	if c.Next == "" {
+		l.Skips["upgrade"] = "no binary of a further feature level was built"
 	}
 	if c.HSM != "softhsm" {
 		l.Skips["softhsm"] = "the nodes have embedded HSMs"

@@ -32,6 +32,7 @@ type Node struct {
 	Replaced bool
 
 	number                   int
+	next                     bool // runs Config.Next from its next start on
 	config                   string
 	apiAddr, clusterAddr     string
 	adminSocket, chaosSocket string
@@ -200,7 +201,7 @@ func freeAddresses() (a, b string, err error) {
 
 // trent runs a command of the node's binary to its end, in the node's network.
 func (n *Node) trent(ctx context.Context, args ...string) ([]byte, error) {
-	name, args := n.ns.wrap(n.Region.lab.Config.Binary, args)
+	name, args := n.ns.wrap(n.binary(), args)
 	return run(ctx, n.env, name, args...)
 }
 
@@ -218,7 +219,7 @@ func (n *Node) Start() error {
 		env = append(env[:len(env):len(env)], "TRENT_CHAOS="+file)
 	}
 	env = append(env, "GORACE=halt_on_error=1")
-	name, args := n.ns.wrap(n.Region.lab.Config.Binary, []string{"server", "--config", n.config})
+	name, args := n.ns.wrap(n.binary(), []string{"server", "--config", n.config})
 	p, err := startProcess(n.LogFile(), env, name, args...)
 	if err != nil {
 		return err
@@ -228,6 +229,20 @@ func (n *Node) Start() error {
 	n.paused.Store(false)
 	return nil
 }
+
+// binary is the program of the node's next start.
+func (n *Node) binary() string {
+	if n.next {
+		return n.Region.lab.Config.Next
+	}
+	return n.Region.lab.Config.Binary
+}
+
+// UseNext has the node run Config.Next, or Config.Binary again, from its next start on.
+func (n *Node) UseNext(next bool) { n.next = next }
+
+// Next tells whether the node's next start is of Config.Next.
+func (n *Node) Next() bool { return n.next }
 
 // Running tells whether the node's process runs; it may be stopped by Pause.
 func (n *Node) Running() bool { return n.proc != nil && n.proc.running() }

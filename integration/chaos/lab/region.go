@@ -19,6 +19,8 @@ type Region struct {
 	Nodes []*Node // those that were removed stay, with Retired set
 	// AccessKeyID and Secret are the root credentials.
 	AccessKeyID, Secret string
+	// Upgrade counts the stages of the region's upgrade to Config.Next that have been made.
+	Upgrade int
 	// LB is the URL of the load balancer, "" if there is none.
 	LB string
 
@@ -150,10 +152,11 @@ func (r *Region) join(ctx context.Context, n, via *Node) error {
 
 // Member is a row of the leader's list of nodes.
 type Member struct {
-	ID        string
-	Voter     bool
-	Leader    bool
-	Reachable bool
+	ID           string
+	Voter        bool
+	Leader       bool
+	Reachable    bool
+	FeatureLevel int
 }
 
 // List asks the leader, by way of any running node, for the region's nodes.

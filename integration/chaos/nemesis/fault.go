@@ -16,7 +16,7 @@ import (
 // Fault is a kind of disturbance.
 type Fault struct {
 	Name  string
-	Group string // process, network, disk, clock, hsm, members, regions
+	Group string // process, network, disk, clock, hsm, members, upgrade, regions
 	// Needs are the abilities of the lab without which the fault cannot be made: keys of lab.Lab.Skips.
 	Needs []string
 	// Least and Most bound its length.
@@ -61,7 +61,7 @@ func (e *env) shuffled() []*lab.Node {
 
 // Faults are all kinds, in a fixed order.
 func Faults() []Fault {
-	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults(), regionFaults())
+	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults(), upgradeFaults(), regionFaults())
 }
 
 // Choose picks faults by a comma-separated list of names and groups; "all" or "" is every fault. It leaves out what the lab cannot
@@ -71,13 +71,8 @@ func Choose(l *lab.Lab, list string) (chosen []Fault, skipped map[string]string,
 	wanted := strings.Split(list, ",")
 	found := map[string]bool{}
 	for _, f := range Faults() {
-		ok := list == "" || list == "all"
-		for _, w := range wanted {
-			if w == f.Name || w == f.Group {
-				ok, found[w] = true, true
-			}
-		}
-		if !ok {
+		found[f.Name], found[f.Group] = true, true
+		if !Wants(list, f.Name) {
 			continue
 		}
 		if why := missing(l, f); why != "" {
@@ -92,6 +87,12 @@ func Choose(l *lab.Lab, list string) (chosen []Fault, skipped map[string]string,
 		}
 	}
 	return chosen, skipped, nil
+}
+
+// Wants tells whether a list of names and groups has a fault.
+func Wants(list, fault string) bool {
+	f := byName(fault)
+	return list == "" || list == "all" || slices.ContainsFunc(strings.Split(list, ","), func(w string) bool { return w == f.Name || w == f.Group })
 }
 
 func missing(l *lab.Lab, f Fault) string {

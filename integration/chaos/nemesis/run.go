@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type Event struct {
 	Effects []string
 	// Skipped says why the step was not made.
 	Skipped string
+	// Broken is a promise that the cluster broke.
+	Broken string
 	// Failure says what went wrong with the cluster: it did not come back.
 	Failure string
 }
@@ -53,6 +56,7 @@ func (r *Runner) Run(ctx context.Context, steps []Step) ([]Event, error) {
 		events = append(events, ev)
 		switch {
 		case ev.Failure != "":
+			r.Log("step %d: %v: %s: %s", s.Number, s, strings.Join(ev.Nodes, ", "), ev.Failure)
 			return events, errors.New(ev.Failure)
 		case ev.Skipped != "":
 			r.Log("step %d: %v: skipped: %s", s.Number, s, ev.Skipped)
@@ -95,7 +99,9 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 				break
 			}
 			// The first fault of the pair has left nothing for the second to strike; it goes on alone.
-			r.Log("step %d: %s of %s was not possible: %v", s.Number, name, target.Name, err)
+			if !errors.Is(err, errUpgraded) {
+				r.Log("step %d: %s of %s was not possible: %v", s.Number, name, target.Name, err)
+			}
 			ev.Step.Faults, ev.Step.Targets = ev.Step.Faults[:i], ev.Step.Targets[:i]
 			break
 		}
@@ -127,6 +133,15 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 		ev.Failure = fmt.Sprintf("the cluster did not recover from step %d (%v): %v", s.Number, s, err)
 	}
 	ev.Healed = r.Now()
+	if earlyUse(region) {
+		ev.Broken = fmt.Sprintf("step %d (%v): a command of the next level was committed while a node did not know it", s.Number, s)
+		ev.Failure = ev.Broken
+	}
+	if ev.Failure == "" && slices.Contains(ev.Step.Faults, upgradeName) {
+		if err := settleUpgrade(ctx, region); err != nil {
+			ev.Failure = fmt.Sprintf("the upgrade in step %d (%v): %v", s.Number, s, err)
+		}
+	}
 	return ev
 }
 

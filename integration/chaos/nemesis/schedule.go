@@ -5,6 +5,7 @@ package nemesis
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,13 +34,18 @@ func (s Step) String() string {
 	return fmt.Sprintf("%s for %v", b.String(), s.Length.Round(time.Millisecond))
 }
 
-// Schedule draws steps for a run of the given length. Every fault comes about equally often; one step in three is a pair. The same
+// Schedule draws steps for a run of the given length. Every fault comes about equally often; one step in three is a pair. An
+// upgrade goes on beside them, in one step of three. The same
 // arguments give the same schedule.
 func Schedule(seed int64, length time.Duration, faults []Fault, regions int) []Step {
 	if len(faults) == 0 {
 		return nil
 	}
 	rng := rand.New(rand.NewSource(seed))
+	upgrades := slices.ContainsFunc(faults, isUpgrade)
+	if faults = slices.DeleteFunc(slices.Clone(faults), isUpgrade); len(faults) == 0 {
+		faults = []Fault{byName(upgradeName)}
+	}
 	deck := newDeck(rng, faults)
 	var steps []Step
 	// What a step costs beside its own length is the cluster's recovery, which is not known here; the schedule is long enough in
@@ -64,11 +70,16 @@ func Schedule(seed int64, length time.Duration, faults []Fault, regions int) []S
 			s.Faults = append(s.Faults, f.Name)
 			s.Targets = append(s.Targets, []string{"leader", "leader", "follower", "any"}[rng.Intn(4)])
 		}
+		if upgrades && len(steps)%3 == 1 && s.Faults[0] != upgradeName {
+			s.Faults, s.Targets = append(s.Faults, upgradeName), append(s.Targets, "any")
+		}
 		total += s.Pause + s.Length
 		steps = append(steps, s)
 	}
 	return steps
 }
+
+func isUpgrade(f Fault) bool { return f.Name == upgradeName }
 
 // fits tells whether two faults can be in force together: both would rewrite the same rules, or one needs a healthy majority.
 func fits(a, b string) bool {
