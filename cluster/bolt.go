@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
@@ -18,14 +16,9 @@ import (
 // enough for a predecessor that is just ending.
 const lockTimeout = 5 * time.Second
 
-// openBolt opens a log file. The free list is kept in memory only: bbolt would rewrite it whole at every commit, and the
-// file never shrinks. Opening then costs a scan of the file.
-func openBolt(path string, wait time.Duration) (*raftboltdb.BoltStore, error) {
-	s, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
-		Timeout:        wait,
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-	}})
+// openBolt opens a log file.
+func openBolt(path string, wait time.Duration) (*logStore, error) {
+	s, err := openLogStore(path, wait)
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("cluster: %s is in use by another process", path)
 	}
@@ -36,7 +29,7 @@ func openBolt(path string, wait time.Duration) (*raftboltdb.BoltStore, error) {
 }
 
 // openLog opens the directory's log, or makes one if the directory is empty and the configuration says how.
-func openLog(cfg *Config) (*raftboltdb.BoltStore, Identity, error) {
+func openLog(cfg *Config) (*logStore, Identity, error) {
 	path := filepath.Join(cfg.Dir, logFile)
 	switch _, err := os.Stat(path); {
 	case err == nil:
@@ -53,7 +46,7 @@ func openLog(cfg *Config) (*raftboltdb.BoltStore, Identity, error) {
 	return makeLog(cfg, path)
 }
 
-func openOldLog(cfg *Config, path string) (*raftboltdb.BoltStore, Identity, error) {
+func openOldLog(cfg *Config, path string) (*logStore, Identity, error) {
 	if cfg.Bootstrap {
 		return nil, Identity{}, ErrNotEmpty
 	}
@@ -89,7 +82,7 @@ func checkEmpty(dir string) error {
 
 // makeLog makes a log with its identity, and with the first configuration if this is a bootstrap. It is built under
 // another name and renamed, so that a log that is there is complete: a crash in the middle leaves an empty directory.
-func makeLog(cfg *Config, path string) (*raftboltdb.BoltStore, Identity, error) {
+func makeLog(cfg *Config, path string) (*logStore, Identity, error) {
 	id := Identity{NodeID: cfg.NodeID, ClusterID: cfg.ClusterID}
 	if id.NodeID == "" {
 		id.NodeID = NewID()

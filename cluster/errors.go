@@ -61,6 +61,9 @@ var (
 	// it acknowledged, so it must not come back under its old id: remove the node from the group, empty the directory
 	// and join again as a new node.
 	ErrDiskLost = errors.New("cluster: the data directory has lost its log; remove this node from the group, empty the directory and join again as a new node")
+	// ErrDamaged: what the node keeps is not what it wrote: a flipped bit, a file that was cut off. It may have forgotten what it
+	// promised, which is mended as ErrDiskLost is.
+	ErrDamaged = errors.New("cluster: the data directory is damaged; remove this node from the group, empty the directory and join again as a new node")
 	// ErrIdentity: the directory belongs to another node or another cluster than the one asked for.
 	ErrIdentity = errors.New("cluster: the data directory belongs to another node or cluster")
 )

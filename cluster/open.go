@@ -67,11 +67,12 @@ func (n *Node) openStorage() (Storage, error) {
 	}
 	n.id = id
 	first, err := bolt.FirstIndex()
-	if err == nil {
+	last, err2 := bolt.LastIndex()
+	if err = errors.Join(err, err2); err == nil {
 		n.snaps, err = openSnapshots(n.cfg.Dir, n.cfg.SnapshotRetain, newRaftLogger(n.cfg.Logger), &n.pace)
 	}
 	if err == nil {
-		err = n.snaps.expect(first)
+		err = n.snaps.expect(first, last, bolt.gap)
 	}
 	if err != nil {
 		bolt.Close()

@@ -36,16 +36,16 @@ func Load(dir string, machine raft.FSM) (st Stopped, err error) {
 	if st.Term, err = s.GetUint64([]byte(keyCurrentTerm)); err != nil && err.Error() != notFound {
 		return st, fmt.Errorf("cluster: read the term: %w", err)
 	}
-	done, err := loadSnapshot(dir, machine)
-	if err != nil {
-		return st, err
-	}
 	first, err := s.FirstIndex()
 	if err != nil {
 		return st, fmt.Errorf("cluster: read the log: %w", err)
 	}
 	if st.LastIndex, err = s.LastIndex(); err != nil {
 		return st, fmt.Errorf("cluster: read the log: %w", err)
+	}
+	done, err := loadSnapshot(dir, st.LastIndex, machine)
+	if err != nil {
+		return st, err
 	}
 	if first > done+1 {
 		return st, fmt.Errorf("%w (the log starts at entry %d, the newest good snapshot ends at %d)", ErrDiskLost, first, done)
@@ -66,11 +66,16 @@ func Load(dir string, machine raft.FSM) (st Stopped, err error) {
 	return st, nil
 }
 
-// loadSnapshot restores the newest snapshot that can be read, and returns the index at which it ends, 0 if there is none.
-func loadSnapshot(dir string, machine raft.FSM) (uint64, error) {
-	store, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, nil)
+// loadSnapshot restores the newest snapshot that can be read, and returns the index at which it ends, 0 if there is none. The log
+// ends at last.
+func loadSnapshot(dir string, last uint64, machine raft.FSM) (uint64, error) {
+	files, err := raft.NewFileSnapshotStoreWithLogger(dir, 2, nil)
 	if err != nil {
 		return 0, fmt.Errorf("cluster: open the snapshots: %w", err)
+	}
+	store := &snapshots{inner: files, dir: filepath.Join(dir, snapshotDir)}
+	if top := store.top(); top > last {
+		store.need.Store(top)
 	}
 	all, err := store.List()
 	if err != nil {

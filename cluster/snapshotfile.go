@@ -18,7 +18,7 @@ import (
 // fileSnapshots is the library's store of snapshots in files, but for how they are written: the library leaves half a
 // gigabyte to the page cache and syncs it at the end, and a write of the log that needs the disk meanwhile waits for all of
 // it. Here a snapshot goes to the disk piece by piece (see pace). The files are the library's: a directory named
-// term-index-milliseconds, .tmp until it is complete, with state.bin and meta.json.
+// term-index-milliseconds, .tmp until it is complete, with state.bin and meta.json; meta.sum beside them is ours.
 type fileSnapshots struct {
 	*raft.FileSnapshotStore // reads and removes
 	dir                     string
@@ -160,7 +160,7 @@ func (k *pacedSink) publish() error {
 		return fmt.Errorf("cluster: describe a snapshot: %w", err)
 	}
 	// writeFileSync syncs the directory too, and with it the entry of the state.
-	if err := writeFileSync(filepath.Join(k.dir, metaFile), text); err != nil {
+	if err := errors.Join(writeFileSync(filepath.Join(k.dir, metaFile), text), writeFileSync(filepath.Join(k.dir, metaSum), sealOf(text))); err != nil {
 		return fmt.Errorf("cluster: describe a snapshot: %w", err)
 	}
 	if err := renameSync(k.dir, filepath.Join(k.store.dir, k.meta.ID)); err != nil {

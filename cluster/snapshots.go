@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,10 +25,14 @@ import (
 // indexes only after Close.
 type snapshots struct {
 	inner raft.SnapshotStore
+	dir   string     // where it keeps them, "" if not on a disk
 	mu    sync.Mutex // one Close at a time, so that "newest" does not change in between
 	// first is the first index of the log at start, 0 once the node runs. A snapshot that ends before first-1 leaves a
 	// gap: the library would fall back to it if newer ones were damaged, and then panic or lose entries.
-	first  atomic.Uint64
+	first atomic.Uint64
+	// need is the index up to which a snapshot must reach, 0 once the node runs: the log does not reach the newest one that was
+	// ever completed, so that going back to an older one would forget entries.
+	need   atomic.Uint64
 	failed atomic.Uint64 // snapshots that could not be completed
 	any    bool          // planted fault: close them in any order
 }
@@ -50,27 +57,63 @@ func openSnapshots(dir string, retain int, log hclog.Logger, p *pace) (*snapshot
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open the snapshots: %w", err)
 	}
-	return &snapshots{inner: s}, nil
+	return &snapshots{inner: s, dir: path}, nil
 }
 
-// expect refuses, until started is called, snapshots that do not reach up to the log. It fails if the log starts late
-// and no snapshot is there at all.
-func (s *snapshots) expect(first uint64) error {
+// expect refuses, until started is called, snapshots that do not reach up to the log or to its gap, and those that something newer
+// was built on which is damaged now. It fails if there is no snapshot at all of what the log lacks.
+func (s *snapshots) expect(first, last, gap uint64) error {
 	s.first.Store(first)
-	if first <= 1 {
-		return nil
-	}
-	metas, err := s.inner.List()
+	metas, err := s.List()
 	if err != nil {
 		return fmt.Errorf("cluster: list the snapshots: %w", err)
 	}
-	if len(metas) == 0 {
+	if len(metas) == 0 && first > 1 {
 		return fmt.Errorf("%w (it starts at entry %d and there is no snapshot of what came before)", ErrDiskLost, first)
+	}
+	need, top := gap, s.top()
+	if top > last {
+		need = top
+	}
+	s.need.Store(need)
+	if need > top || need > 0 && len(metas) == 0 {
+		return fmt.Errorf("%w (the log does not go on from before entry %d, and no snapshot that can be read reaches that far)", ErrDamaged, need+1)
 	}
 	return nil
 }
 
-func (s *snapshots) started() { s.first.Store(0) }
+func (s *snapshots) started() { s.first.Store(0); s.need.Store(0) }
+
+// top is the index of the newest snapshot, good or damaged, by the name of its directory.
+func (s *snapshots) top() (top uint64) {
+	entries, _ := os.ReadDir(s.dir) // openSnapshots has read it
+	for _, e := range entries {
+		var term, index, at uint64
+		if n, _ := fmt.Sscanf(e.Name(), "%d-%d-%d", &term, &index, &at); n == 3 && !strings.HasSuffix(e.Name(), ".tmp") {
+			top = max(top, index)
+		}
+	}
+	return top
+}
+
+// The library keeps a checksum of a snapshot's state in its meta file, and none of that file, which says at which entry the
+// state ends. metaSum is the file with it; snapshots that the library's own store wrote have none.
+const metaSum = "meta.sum"
+
+func sealOf(meta []byte) []byte { return fmt.Appendf(nil, "%x\n", sha256.Sum256(meta)) }
+
+// sealed reports whether a snapshot's meta file has its checksum.
+func (s *snapshots) sealed(id string) bool {
+	if s.dir == "" {
+		return true
+	}
+	want, err := os.ReadFile(filepath.Join(s.dir, id, metaSum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	b, err2 := os.ReadFile(filepath.Join(s.dir, id, metaFile))
+	return err == nil && err2 == nil && bytes.Equal(want, sealOf(b))
+}
 
 // Create implements raft.SnapshotStore.
 func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Configuration, ci uint64, t raft.Transport) (raft.SnapshotSink, error) {
@@ -82,8 +125,11 @@ func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, c raft.Co
 	return &sinkGuard{SnapshotSink: sink, store: s, index: index}, nil
 }
 
-// List implements raft.SnapshotStore.
-func (s *snapshots) List() ([]*raft.SnapshotMeta, error) { return s.inner.List() }
+// List implements raft.SnapshotStore. It leaves out what is damaged as far as that can be seen without reading the states.
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	all, err := s.inner.List()
+	return slices.DeleteFunc(all, func(m *raft.SnapshotMeta) bool { return !s.sealed(m.ID) }), err
+}
 
 // Open implements raft.SnapshotStore.
 func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
@@ -94,6 +140,10 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if first := s.first.Load(); first > meta.Index+1 {
 		r.Close()
 		return nil, nil, fmt.Errorf("%w (snapshot %s ends at entry %d, the log starts at %d)", ErrDiskLost, id, meta.Index, first)
+	}
+	if need := s.need.Load(); need > meta.Index {
+		r.Close()
+		return nil, nil, fmt.Errorf("%w (the newest snapshot, up to entry %d, cannot be read, and the log does not reach that far)", ErrDamaged, need)
 	}
 	return meta, r, nil
 }
