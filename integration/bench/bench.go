@@ -18,7 +18,7 @@ import (
 type bench struct {
 	*options
 	dir    string
-	self   string // this program, which is also the ceiling
+	self   string // this program, which is also the ceiling and the new node
 	report *report
 	began  time.Time
 }

@@ -41,6 +41,7 @@ type options struct {
 	markdown string
 	profile  string
 	ceiling  bool
+	keyNode  string
 }
 
 // part is one group of measurements.
@@ -76,6 +77,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if o.ceiling {
 		return serveCeiling(ctx, out)
+	}
+	if o.keyNode != "" {
+		return serveKeyNode(ctx, o.keyNode, out)
 	}
 	b, err := newBench(ctx, o, out)
 	if err != nil {
@@ -117,6 +121,7 @@ func parseFlags(args []string) (*options, error) {
 	f.StringVar(&o.markdown, "markdown", "", "file to write the tables to as Markdown")
 	f.StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of trent to, taken during the part crypto")
 	f.BoolVar(&o.ceiling, "ceiling", false, "be the server that Trent is compared with (used by this program itself)")
+	f.StringVar(&o.keyNode, "keynode", "", "be the new node that this file describes (used by this program itself)")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
