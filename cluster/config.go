@@ -55,6 +55,9 @@ type Config struct {
 
 	// Unfit says why this node should not lead beyond what it sees itself, nil if it can; it must not block. nil: nothing.
 	Unfit func() error
+	// UnfitThere asks another voter for its Node.Unfit, "" if it is fit to lead or too old to say. A leader that is unfit gives
+	// leadership only to one that is fit. nil: all that answer are.
+	UnfitThere func(ctx context.Context, voter raft.Server) (why string, err error)
 
 	// Clock is this node's clock, time.Now if nil. It is read for region time only; waiting goes by the real clock.
 	Clock func() time.Time

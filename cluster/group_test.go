@@ -232,9 +232,67 @@ func TestLeaderWithAHungDisk(t *testing.T) {
 	}
 }
 
-// A leader that is told to be unfit gives leadership away, and does not insist when nobody else can take it.
+// A leader that is told to be unfit gives leadership to a node that is not.
 func TestUnfitLeaderStepsDown(t *testing.T) {
+	inIllGroup(t, false, func(t *testing.T, c *sim, unfit *sync.Map) {
+		l := c.awaitLeader("")
+		others := c.followers(l)
+		for _, fit := range others {
+			unfit.Clear()
+			time.Sleep(resignInterval)
+			for _, id := range c.ids {
+				if id != fit.id {
+					unfit.Store(id, true)
+				}
+			}
+			start := time.Now()
+			for range 10_000 {
+				if now := c.leader(); now == fit {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if d := time.Since(start); c.leader() != fit || d > 5*time.Second {
+				t.Errorf("after %v the one node that is fit does not lead", d)
+			}
+		}
+	})
+}
+
+// If every node is unfit, as with an HSM that they share, the leader stays, until another node is better.
+func TestUnfitLeaderStaysIfNobodyIsBetter(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		inIllGroup(t, planted, func(t *testing.T, c *sim, unfit *sync.Map) {
+			l := c.awaitLeader("")
+			term, _ := l.up().Leading()
+			for _, id := range c.ids {
+				unfit.Store(id, true)
+			}
+			time.Sleep(resignInterval + 5*time.Second)
+			now, ok := l.up().Leading()
+			if planted {
+				if ok && now == term {
+					t.Error("planted: it stayed; the test proves nothing")
+				}
+				return
+			}
+			if !ok || now != term {
+				t.Error("leadership went to a node that is as ill")
+			}
+			fit := c.followers(l)[1]
+			unfit.Delete(fit.id)
+			time.Sleep(lookInterval + time.Second)
+			if c.leader() != fit {
+				t.Error("the node that is well again does not lead")
+			}
+		})
+	}
+}
+
+// inIllGroup is inGroup with nodes that can be told to be unfit; blind ones do not ask each other.
+func inIllGroup(t *testing.T, blind bool, f func(t *testing.T, c *sim, unfit *sync.Map)) {
 	var unfit sync.Map
+	var group *sim
 	inGroup(t, func(cfg *Config) {
 		id := cfg.Peers.(simPeers).id
 		cfg.Unfit = func() error {
@@ -243,28 +301,18 @@ func TestUnfitLeaderStepsDown(t *testing.T) {
 			}
 			return nil
 		}
-	}, func(t *testing.T, c *sim) {
-		l := c.awaitLeader("")
-		unfit.Store(l.id, true)
-		start := time.Now()
-		c.awaitLeader(l.id)
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("it led for another %v", d)
+		if blind {
+			return
 		}
-		for _, id := range c.ids {
-			unfit.Store(id, true)
-		}
-		terms := func() (top uint64) {
-			for _, id := range c.ids {
-				top = max(top, c.net.nodes[id].up().Status().Term)
+		cfg.UnfitThere = func(_ context.Context, s raft.Server) (string, error) {
+			if err := group.net.nodes[string(s.ID)].up().Unfit(); err != nil {
+				return err.Error(), nil
 			}
-			return top
+			return "", nil
 		}
-		before := terms()
-		time.Sleep(time.Minute)
-		if n := terms() - before; n > 10 {
-			t.Errorf("%d elections in a minute", n)
-		}
+	}, func(t *testing.T, c *sim) {
+		group = c
+		f(t, c, &unfit)
 	})
 }
 

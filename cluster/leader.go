@@ -234,7 +234,7 @@ func (n *Node) upkeep() {
 	tick := time.NewTicker(min(upkeepInterval, n.cfg.PingInterval, n.cfg.DiskInterval))
 	defer tick.Stop()
 	disk := time.Now() // Open has looked
-	var resigned time.Time
+	var resigned resigning
 	for n.alive.Err() == nil {
 		if time.Since(n.lastRoundAt()) >= n.cfg.PingInterval {
 			n.ping()
@@ -268,27 +268,95 @@ func (n *Node) ping() {
 	n.clocks.keep(raftVoters(cfg))
 }
 
-// resignInterval is the least time between two tries of a node to give leadership away: if the others are unfit as well, leadership
-// must not go round and round.
-const resignInterval = 30 * time.Second
+// resignInterval is the least time between two tries of a node to give leadership away, and lookInterval between two looks whether
+// another one is better.
+const (
+	resignInterval = 30 * time.Second
+	lookInterval   = 5 * time.Second
+)
+
+// resigning is what a leader that should not lead has tried. It belongs to upkeep.
+type resigning struct {
+	next time.Time // not before
+	told bool      // that no other node is better
+}
 
 // resign gives leadership away while something keeps this node from doing a leader's work: a node where all is well can go on.
+// If no other node is better it stays: the ill ones would hand leadership round and round.
 // A disk that hangs needs more than that; see wire.stuck.
-func (n *Node) resign(last *time.Time) {
-	if n.lead.Load() == nil || !last.IsZero() && time.Since(*last) < resignInterval {
+func (n *Node) resign(r *resigning) {
+	if n.lead.Load() == nil || time.Now().Before(r.next) {
 		return
 	}
 	why := n.unfit()
-	if _, cfg := n.fsm.State().Config(); why == nil || soleVoter(cfg, n.server) {
+	_, cfg := n.fsm.State().Config()
+	if why == nil || soleVoter(cfg, n.server) {
+		r.told = false
 		return
 	}
-	*last = time.Now()
-	n.cfg.Logger.Warn("cluster: this node gives leadership away", "reason", why)
+	to, ok := n.better(cfg)
+	if !ok {
+		r.next = time.Now().Add(lookInterval)
+		if !r.told {
+			r.told = true
+			n.cfg.Logger.Warn("cluster: this node should not lead, and stays in office because no other node is better", "reason", why)
+		}
+		return
+	}
+	r.told = false
+	r.next = time.Now().Add(resignInterval)
+	n.cfg.Logger.Warn("cluster: this node gives leadership away", "reason", why, "to", to.ID)
 	ctx, cancel := context.WithTimeout(n.alive, 2*n.cfg.ElectionTimeout)
 	defer cancel()
-	if err := n.StepDown(ctx); err != nil {
+	if err := n.await(ctx, n.raft.LeadershipTransferToServer(to.ID, to.Address)); err != nil {
 		n.cfg.Logger.Warn("cluster: could not give leadership away", "error", err)
 	}
+}
+
+// better is the voter with the longest log among those that answer and are fit to lead.
+func (n *Node) better(cfg raft.Configuration) (best raft.Server, ok bool) {
+	var (
+		asking sync.WaitGroup
+		mu     sync.Mutex
+		last   uint64
+	)
+	for _, s := range raftVoters(cfg) {
+		if s.ID == n.server {
+			continue
+		}
+		asking.Go(func() {
+			a, err := n.question(n.alive, s)
+			if err != nil || n.unfitThere(s) {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !ok || a.LastIndex > last {
+				best, last, ok = s, a.LastIndex, true
+			}
+		})
+	}
+	asking.Wait()
+	return best, ok
+}
+
+// unfitThere asks a node that answers whether it should not lead.
+func (n *Node) unfitThere(s raft.Server) bool {
+	if n.cfg.UnfitThere == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(n.alive, memberTimeout)
+	defer cancel()
+	why, err := n.cfg.UnfitThere(ctx, s)
+	return err != nil || why != ""
+}
+
+// Unfit says why this node should not lead, nil if it can. It does not block.
+func (n *Node) Unfit() error {
+	if n.stuck() {
+		return errors.New("cluster: the disk hangs")
+	}
+	return n.unfit()
 }
 
 // unfit says why this node should not lead, nil if it can.

@@ -285,6 +285,16 @@ func forwardError(err error) error {
 	return fmt.Errorf("%w (%v)", cluster.ErrUnknown, err)
 }
 
+// Unfit asks a node why it should not lead, "" if it can or does not know the question. It is what cluster.Config.UnfitThere needs.
+func (s *Server) Unfit(ctx context.Context, to raft.Server) (why string, err error) {
+	b, err := s.request(ctx, to, methodUnfit, nil)
+	var old *RemoteError
+	if errors.As(err, &old) {
+		return "", nil
+	}
+	return string(b), err
+}
+
 // Call asks a node for something that Handlers.Call serves. A failure that the node reports is one of the errors of package
 // cluster or a *RemoteError. The context should have a deadline.
 func (s *Server) Call(ctx context.Context, to raft.Server, method string, payload []byte) ([]byte, error) {

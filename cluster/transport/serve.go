@@ -118,6 +118,15 @@ func (a *answering) result(ctx context.Context, h *Handlers, f *frame) ([]byte, 
 			return nil, err
 		}
 		return h.Call(ctx, a.peer, method, []byte(payload))
+	case methodUnfit:
+		if h.Unfit == nil {
+			break
+		}
+		var why string
+		if err := h.Unfit(); err != nil {
+			why = err.Error()
+		}
+		return []byte(why[:min(len(why), maxFault)]), nil
 	}
 	return nil, &RemoteError{Text: "this node does not know the request; upgrade it"}
 }

@@ -45,6 +45,8 @@ type Handlers struct {
 	// Hold and Release serve holds (cluster.Node.HoldHere, ReleaseHere).
 	Hold    func(ctx context.Context, id cluster.HoldID, keys []string) error
 	Release func(id cluster.HoldID)
+	// Unfit says why this node should not lead (cluster.Node.Unfit); nil: it does not say.
+	Unfit func() error
 	// Call serves calls between nodes; peer is the asking node.
 	Call func(ctx context.Context, peer, method string, payload []byte) ([]byte, error)
 	// Join serves a node that does not belong to the region. Its error is shown to that node.

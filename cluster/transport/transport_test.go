@@ -227,6 +227,29 @@ func TestOnlyMembersPropose(t *testing.T) {
 	}
 }
 
+// A node says why it should not lead. One that does not know the question counts as fit, one that does not answer does not.
+func TestUnfit(t *testing.T) {
+	a, b, _ := pair(t)
+	h := handlers("b", "cluster-1")
+	if why, err := a.Unfit(seconds(t, 5), b.asServer("b")); why != "" || err != nil {
+		t.Errorf("a node that does not know the question: %q, %v", why, err)
+	}
+	for _, ill := range []error{nil, errors.New("the HSM hangs")} {
+		h.Unfit = func() error { return ill }
+		b.Handle(h)
+		why, err := a.Unfit(seconds(t, 5), b.asServer("b"))
+		if err != nil || (why == "") != (ill == nil) || ill != nil && why != ill.Error() {
+			t.Errorf("%v arrived as %q, %v", ill, why, err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if why, err := a.Unfit(seconds(t, 5), b.asServer("b")); err == nil {
+		t.Errorf("a node that is gone: %q", why)
+	}
+}
+
 func TestIdentitiesAreChecked(t *testing.T) {
 	ca := newAuthority(t, "cluster-1")
 	b, refused := open(t, ca, "b")

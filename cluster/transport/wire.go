@@ -19,6 +19,7 @@ const (
 	methodCall      byte = 3
 	methodHold      byte = 4
 	methodProposeOn byte = 5
+	methodUnfit     byte = 6
 )
 
 // Statuses of answers. The numbers are never reused.

@@ -42,7 +42,7 @@ func (n *node) openPort(id string, machine *fsm.FSM, cc *cluster.Config) (err er
 	if creds != nil {
 		n.wire.SetCredentials(creds)
 	}
-	cc.Address, cc.Peers, cc.Forwarder = n.wire.Advertise(), n.wire, n.wire
+	cc.Address, cc.Peers, cc.Forwarder, cc.UnfitThere = n.wire.Advertise(), n.wire, n.wire, n.wire.Unfit
 	// The lease bears on no read; a short one makes leaders of loaded machines give up.
 	cc.HeartbeatTimeout, cc.ElectionTimeout, cc.LeaseTimeout = c.Timeout, c.Timeout, c.Timeout
 	cc.Transport = func(cluster.Identity) (raft.Transport, error) {
@@ -59,7 +59,7 @@ func (n *node) servePort() {
 	}
 	n.wire.Handle(transport.Handlers{
 		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere, Hold: n.cluster.HoldHere, Release: n.cluster.ReleaseHere,
-		Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
+		Unfit: n.cluster.Unfit, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
 	})
 }
 
