@@ -125,9 +125,13 @@ func (c *clocks) off(cfg raft.Configuration, self raft.ServerID, atLeast int64) 
 
 // askClocks asks the voters that have not been heard of for PingInterval what their clock says. A read round ends with the
 // answers of a majority and drops the others: without a question of its own the voter that is always the last would
-// count as silent, and region time would be the slower clock of two instead of the median.
+// count as silent, and region time would be the slower clock of two instead of the median. A node that has just started, and that
+// no leader talks to, learns from the answers whether it was removed: it asks those in its log.
 func (n *Node) askClocks() {
 	_, cfg := n.fsm.State().Config()
+	if len(cfg.Servers) == 0 {
+		cfg = n.raft.GetConfiguration().Configuration()
+	}
 	for _, v := range raftVoters(cfg) {
 		if v.ID == n.server || time.Since(n.clocks.heard(v.ID)) < n.cfg.PingInterval {
 			continue

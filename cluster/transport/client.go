@@ -79,6 +79,7 @@ func (p *peer) open(d *dialing, address string) {
 	defer p.mu.Unlock()
 	if d.err = err; err == nil {
 		d.conn = newAsking(conn, maxFrame)
+		d.conn.farewell = p.farewell
 		p.conn = d.conn
 		p.server.work.Go(d.conn.read)
 	}
@@ -86,11 +87,23 @@ func (p *peer) open(d *dialing, address string) {
 	close(d.done)
 }
 
+// farewell is why the node closes the connection, in its own words. That this node was removed is news for more than those who
+// wait for an answer.
+func (p *peer) farewell(f frame) error {
+	why := decodeFault(f.code, f.payload, p.id)
+	if errors.Is(why, cluster.ErrRemoved) {
+		p.server.cfg.Dismissed(why)
+	}
+	return why
+}
+
 // asking is an open connection on which requests run side by side.
 type asking struct {
-	conn  net.Conn
-	most  int          // bytes of a frame
-	heard atomic.Int64 // when the latest frame came, Unix nanoseconds
+	conn net.Conn
+	most int // bytes of a frame
+	// farewell reads the reason that the other end gives when it closes the connection; nil if it gives none.
+	farewell func(frame) error
+	heard    atomic.Int64 // when the latest frame came, Unix nanoseconds
 
 	writing sync.Mutex
 
@@ -119,6 +132,10 @@ func (a *asking) read() {
 		f, err := readFrame(r, a.most)
 		if err != nil {
 			a.fail(err)
+			return
+		}
+		if f.id == frameFarewell && a.farewell != nil {
+			a.fail(a.farewell(f))
 			return
 		}
 		a.heard.Store(time.Now().UnixNano())
@@ -151,7 +168,7 @@ func (a *asking) enter() (uint64, chan frame, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err != nil {
-		return 0, nil, fmt.Errorf("%w (%v)", errNotSent, a.err)
+		return 0, nil, fmt.Errorf("%w (%w)", errNotSent, a.err)
 	}
 	a.next++
 	w := make(chan frame, 1)

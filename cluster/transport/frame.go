@@ -22,6 +22,10 @@ const (
 	maxJoin = 64 << 10
 )
 
+// frameFarewell is the number of a frame that answers no request: the other end says why it closes the connection. Requests are
+// numbered from 1.
+const frameFarewell = 0
+
 type frame struct {
 	id      uint64
 	code    byte // method or status

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -23,6 +24,7 @@ const (
 	maxJoining       = 8
 	sweepInterval    = time.Second
 	writeTimeout     = 10 * time.Second
+	dismissTimeout   = 2 * time.Second
 )
 
 // Config says how to open a port.
@@ -32,6 +34,9 @@ type Config struct {
 	// Refused says why a node is refused (its id was removed), nil if it is not. It is asked again while connections last.
 	// It must not block.
 	Refused func(node string) error
+	// Dismissed is called, more than once, when another node, whose certificate is of the cluster, says that this one was
+	// removed. It must not block. nil: nobody wants to know.
+	Dismissed func(reason error)
 	// Logger receives faults of peers. nil discards.
 	Logger *slog.Logger
 }
@@ -81,6 +86,9 @@ type Server struct {
 func Listen(cfg Config) (*Server, error) {
 	if cfg.Refused == nil {
 		cfg.Refused = func(string) error { return nil }
+	}
+	if cfg.Dismissed == nil {
+		cfg.Dismissed = func(error) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -202,7 +210,11 @@ func (s *Server) greet(raw net.Conn, config tlsConfig) {
 		return
 	}
 	node, err := s.peerOf(s.creds.Load(), st)
-	if err != nil || !s.track(conn, node) {
+	if err != nil {
+		s.dismiss(conn, st.NegotiatedProtocol, err)
+		return
+	}
+	if !s.track(conn, node) {
 		conn.Close()
 		return
 	}
@@ -215,6 +227,32 @@ func (s *Server) greet(raw net.Conn, config tlsConfig) {
 	default:
 		s.forget(conn)
 	}
+}
+
+// dismiss tells a refused node why, where it would hear it, and closes its connection. What it sends is not looked at.
+func (s *Server) dismiss(conn *tls.Conn, proto string, why error) {
+	defer conn.Close()
+	if proto != protoRPC {
+		return
+	}
+	select {
+	case s.joining <- struct{}{}: // these, too, are connections of nodes that do not belong to the cluster
+		defer func() { <-s.joining }()
+	default:
+		return
+	}
+	stop := context.AfterFunc(s.life, func() { conn.Close() })
+	defer stop()
+	status, text := encodeFault(why)
+	b, err := (&frame{id: frameFarewell, code: status, payload: text}).encode(maxFrame)
+	if err != nil || conn.SetDeadline(time.Now().Add(dismissTimeout)) != nil {
+		return
+	}
+	if _, err := conn.Write(b); err != nil || conn.CloseWrite() != nil {
+		return
+	}
+	// To close with something unread would reset the connection, and what was written with it.
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxFrame))
 }
 
 // track remembers a connection of a peer, so that it can be closed when the peer is refused or the port closes.

@@ -40,8 +40,9 @@ func (s *Server) serverConfig(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	case offers(protoRaft) || offers(protoRPC):
 		base.NextProtos = []string{protoRaft, protoRPC}
 		base.ClientAuth, base.ClientCAs = tls.RequireAndVerifyClientCert, c.pool
+		// A node that was removed gets through, to be told so (greet), and no further.
 		base.VerifyConnection = func(st tls.ConnectionState) error {
-			_, err := s.peerOf(c, st)
+			_, err := nameOf(c, st)
 			return err
 		}
 		return base, nil
@@ -71,6 +72,15 @@ func (s *Server) clientConfig(node, proto string) (*tls.Config, error) {
 // peerOf is the node at the other end of a connection whose certificate chain has been verified. It must be of this cluster
 // and not refused.
 func (s *Server) peerOf(c *Credentials, st tls.ConnectionState) (string, error) {
+	node, err := nameOf(c, st)
+	if err != nil {
+		return "", err
+	}
+	return node, s.refused(node)
+}
+
+// nameOf is peerOf for a node that may be refused.
+func nameOf(c *Credentials, st tls.ConnectionState) (string, error) {
 	if len(st.PeerCertificates) == 0 {
 		return "", errors.New("transport: the peer has no certificate")
 	}
@@ -81,7 +91,7 @@ func (s *Server) peerOf(c *Credentials, st tls.ConnectionState) (string, error) 
 	if cluster != c.ClusterID {
 		return "", fmt.Errorf("transport: the peer belongs to cluster %s", cluster)
 	}
-	return node, s.refused(node)
+	return node, nil
 }
 
 // joinConfig is for a node that knows nothing of the cluster but the pin of its authority.

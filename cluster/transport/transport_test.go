@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"reflect"
 	"strings"
@@ -259,6 +260,13 @@ func TestIdentitiesAreChecked(t *testing.T) {
 		return err
 	}
 	a, refusedByA := open(t, ca, "a")
+	dismissed := make(chan error, 8)
+	a.cfg.Dismissed = func(err error) {
+		select {
+		case dismissed <- err:
+		default:
+		}
+	}
 	if err := ask(a, "c"); err == nil {
 		t.Error("node b answered for node c")
 	}
@@ -288,6 +296,30 @@ func TestIdentitiesAreChecked(t *testing.T) {
 	// Removal reaches connections that are open.
 	refused.add("a")
 	eventually(t, "the connection of a removed node is closed", func() bool { return ask(a, "b") != nil })
+	// The next one tells it why, whatever it asks for, and the node hears of it beside the request.
+	served := false
+	h := handlers("b", "cluster-1")
+	h.Answer = func(string, string) (cluster.Answer, error) { served = true; return cluster.Answer{}, nil }
+	b.Handle(h)
+	eventually(t, "a removed node is told", func() bool { return errors.Is(ask(a, "b"), cluster.ErrRemoved) })
+	if _, err := a.Forward(seconds(t, 5), b.asServer("b"), cluster.Gate{}, command()); err == nil || served {
+		t.Errorf("a removed node was served: %v", err)
+	}
+	select {
+	case err := <-dismissed:
+		if !errors.Is(err, cluster.ErrRemoved) || !strings.Contains(err.Error(), "node b") {
+			t.Errorf("told of its removal: %v", err)
+		}
+	default:
+		t.Error("the node does not know that it was removed")
+	}
+	raftConn, err := a.dial(seconds(t, 5), "b", b.Advertise(), protoRaft)
+	if err == nil {
+		err = raftConn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, closed := raftConn.Read(make([]byte, 1)); err != nil || closed != io.EOF {
+			t.Errorf("Raft's connection of a removed node: %v, %v", err, closed)
+		}
+	}
 	refusedByA.add("b")
 	if err := ask(a, "b"); !errors.Is(err, cluster.ErrRemoved) {
 		t.Errorf("a removed node was asked: %v", err)

@@ -33,7 +33,7 @@ func (n *node) checks(ctx context.Context) []check {
 	if st := n.audit.Status(); st.Level == audit.Red {
 		auditErr = errors.New(strings.Join(st.Reasons, "; "))
 	}
-	return []check{{"read round", n.cluster.Healthy()}, {"hsm", n.module.Health(ctx)}, {"audit", auditErr}}
+	return []check{{"membership", n.membership()}, {"read round", n.cluster.Healthy()}, {"hsm", n.module.Health(ctx)}, {"audit", auditErr}}
 }
 
 // opsHandler serves health and metrics.

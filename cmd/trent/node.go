@@ -54,6 +54,9 @@ type node struct {
 	endStreams context.CancelFunc
 	// stopping is set when the node begins to close.
 	stopping atomic.Bool
+	// removed is why the node does not belong to the region any more, nil while it does; dismissed is closed then.
+	removed   atomic.Pointer[error]
+	dismissed chan struct{}
 	// failed receives the first error after which the process must end.
 	failed chan error
 	// disturb is what the chaos harness has between the parts; in other builds it does nothing.
@@ -69,7 +72,7 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 // openNodeAt is openNode for a log that is in another directory for the time being.
 func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bool) (_ *node, err error) {
 	paceCollector()
-	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), failed: make(chan error, 1)}
+	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), dismissed: make(chan struct{}), failed: make(chan error, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.serving, n.endStreams = context.WithCancel(n.life)
 	defer func() {
@@ -237,6 +240,8 @@ func (n *node) readable(ctx context.Context) error {
 		select {
 		case err := <-n.failed:
 			return err // what the disk holds cannot be applied: waiting changes nothing
+		case <-n.dismissed:
+			return n.membership()
 		case <-n.life.Done():
 			return errStopping
 		case <-ctx.Done():

@@ -30,7 +30,8 @@ func (n *node) openPort(id string, machine *fsm.FSM, cc *cluster.Config) (err er
 	c := n.cfg.Cluster
 	n.wire, err = transport.Listen(transport.Config{
 		Listen: c.Address, Advertise: c.Advertise, Logger: n.log,
-		Refused: func(peer string) error { return region.Refused(machine.State(), peer) },
+		Refused:   func(peer string) error { return region.Refused(machine.State(), peer) },
+		Dismissed: n.dismiss,
 	})
 	if err != nil {
 		return err
@@ -61,6 +62,24 @@ func (n *node) servePort() {
 		Answer: n.cluster.Answer, Propose: n.cluster.ProposeHere, Hold: n.cluster.HoldHere, Release: n.cluster.ReleaseHere,
 		Unfit: n.cluster.Unfit, Call: n.members.Call, Join: n.members.Join, Member: n.members.Member,
 	})
+}
+
+// dismiss notes that this node was removed from the region, as another node of it says.
+func (n *node) dismiss(reason error) {
+	err := error(heldError{fmt.Errorf("this node was removed from the region for good: destroy the domain key in its HSM, or the token, "+
+		"unless it stays in use; to come back, empty %s and join as a new node with 'trent operator join' (%w)", n.cfg.DataDir, reason)})
+	if n.removed.CompareAndSwap(nil, &err) {
+		n.log.Error("removed from the region", "error", err)
+		close(n.dismissed)
+	}
+}
+
+// membership is nil unless the node has been told that it was removed.
+func (n *node) membership() error {
+	if p := n.removed.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // openRegions lets nodes of other regions meet this one.

@@ -55,7 +55,10 @@ func runServer(ctx context.Context, cfg *config.File) error {
 	}
 	listeners, err := n.listen(ctx)
 	if err != nil {
-		n.close(context.Background())
+		// A node that was not ready may have nobody who signs the audit heads that wait; the next start does.
+		limit, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n.close(limit)
 		return err
 	}
 	n.work()
@@ -107,6 +110,9 @@ func (n *node) awaitReady(ctx context.Context) error {
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
+		}
+		if removed := n.membership(); removed != nil {
+			return removed
 		}
 		n.log.Warn("the node is not ready yet", "error", err)
 		select {

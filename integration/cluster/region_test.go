@@ -294,7 +294,14 @@ func (r *regionOf) removedNode(t *testing.T) {
 	if _, err := client.CreateKey(ctx(t), &kms.CreateKeyInput{}); err == nil {
 		t.Error("a removed node writes")
 	}
+	r.eventually("the removed node says why", func() bool { return strings.Contains(again.log.String(), "this node was removed from the region") })
 	again.kill()
+	// Started again it ends, and says what to do.
+	again.start()
+	r.eventually("the removed node ends", func() bool { return !again.running() })
+	if code := again.cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(again.log.String(), "join as a new node") {
+		t.Errorf("a removed node ended with code %d", code)
+	}
 	// Two of three are the least: the next removal but one would leave no majority.
 	r.nodes[2].kill()
 	if _, err := r.run("operator", "remove", r.nodes[1].id, "--config", r.nodes[0].config); err == nil || !strings.Contains(err.Error(), "majority") {
