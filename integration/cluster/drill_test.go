@@ -23,19 +23,25 @@ import (
 // softHSM is where the module of SoftHSM2 may be.
 var softHSM = []string{os.Getenv("SOFTHSM2_MODULE"), "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so", "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"}
 
-// useSoftHSM gives a node a token of its own, of a name.
-func (p *process) useSoftHSM(t *testing.T, label string) {
+func softHSMModule(t *testing.T) string {
 	t.Helper()
 	at := slices.IndexFunc(softHSM, func(path string) bool { _, err := os.Stat(path); return path != "" && err == nil })
 	if at < 0 {
 		t.Fatal("SoftHSM2 is not installed: run apt-get install softhsm2")
 	}
+	return softHSM[at]
+}
+
+// useSoftHSM gives a node a token of its own, of a name.
+func (p *process) useSoftHSM(t *testing.T, label string) {
+	t.Helper()
+	module := softHSMModule(t)
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", "1234567890abcdef", "--so-pin", "1234567890abcdef").CombinedOutput()
 	if err != nil {
 		t.Fatalf("softhsm2-util: %v: %s", err, out)
 	}
 	p.edit(t, func(text string) string {
-		return strings.Replace(text, "hsm \"embedded\" {\n", fmt.Sprintf("hsm \"pkcs11\" {\n  module = %q\n  token = %q\n  allow_oaep_sha1_transport = true\n", softHSM[at], label), 1)
+		return strings.Replace(text, "hsm \"embedded\" {\n", fmt.Sprintf("hsm \"pkcs11\" {\n  module = %q\n  token = %q\n  allow_oaep_sha1_transport = true\n", module, label), 1)
 	})
 }
 

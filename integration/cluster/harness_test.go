@@ -39,6 +39,8 @@ type regionOf struct {
 	key, secret string
 	// shape completes a node's addresses and returns the part of its configuration that follows the HSM.
 	shape func(p *process) string
+	// hsm is the HSM of a node's configuration; nil: an embedded one.
+	hsm func(p *process) string
 	// roots are the authorities of the nodes' certificates; nil if they serve without TLS.
 	roots *x509.CertPool
 }
@@ -84,6 +86,14 @@ func newRegionOf(t testing.TB, shape func(p *process) string, roots *x509.CertPo
 	t.Helper()
 	r := emptyRegion(t)
 	r.shape, r.roots = shape, roots
+	r.build()
+	return r
+}
+
+// build makes the three nodes of an empty region.
+func (r *regionOf) build() {
+	t := r.t
+	t.Helper()
 	first := r.configure()
 	var made struct{ NodeID, AccessKeyID, SecretAccessKey string }
 	if err := json.Unmarshal(r.must("operator", "init", "--format", "json", "--config", first.config), &made); err != nil {
@@ -96,7 +106,6 @@ func newRegionOf(t testing.TB, shape func(p *process) string, roots *x509.CertPo
 		r.join(r.nodes[len(r.nodes)-1])
 	}
 	r.awaitVoters(3)
-	return r
 }
 
 // emptyRegion is a region without nodes.
@@ -143,7 +152,11 @@ func (r *regionOf) configure() *process {
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	text := fmt.Sprintf("region = \"eu-central-1\"\naccount = %q\ndata_dir = \"data\"\nhsm \"embedded\" {\n  pin_file = \"pin\"\n}\n%s", account, r.shape(p))
+	module := "hsm \"embedded\" {\n  pin_file = \"pin\"\n}\n"
+	if r.hsm != nil {
+		module = r.hsm(p)
+	}
+	text := fmt.Sprintf("region = \"eu-central-1\"\naccount = %q\ndata_dir = \"data\"\n%s%s", account, module, r.shape(p))
 	for name, content := range map[string]string{"node.hcl": text, "pin": "1234567890abcdef\n"} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o600); err != nil {
 			r.t.Fatal(err)
