@@ -59,6 +59,10 @@ func RequestJoin(ctx context.Context, address string, pin [32]byte, request []by
 	defer cancel()
 	conn, err := (&tls.Dialer{Config: joinConfig(pin)}).DialContext(ctx, "tcp", address)
 	if err != nil {
+		var unreached *net.OpError
+		if !(errors.As(err, &unreached) && unreached.Op == "dial") && ctx.Err() == nil {
+			err = fmt.Errorf("%w; is it the address of a node's cluster block, and not of a listener for clients?", err)
+		}
 		return nil, fmt.Errorf("transport: join by way of %s: %w", address, err)
 	}
 	defer conn.Close()

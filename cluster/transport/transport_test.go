@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"sync"
@@ -432,6 +434,20 @@ func TestJoining(t *testing.T) {
 }
 
 // Bytes that are no frames end the connection and nothing else.
+// To join by way of a port that serves something else is answered with what to look at.
+func TestJoiningByTheWrongPort(t *testing.T) {
+	api := httptest.NewTLSServer(http.NotFoundHandler())
+	defer api.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for _, s := range []*httptest.Server{api, plain} {
+		_, err := RequestJoin(seconds(t, 5), s.Listener.Addr().String(), [32]byte{}, []byte("x"))
+		if err == nil || !strings.Contains(err.Error(), "cluster block") {
+			t.Errorf("%s: %v", s.URL, err)
+		}
+	}
+}
+
 func TestHostileMembers(t *testing.T) {
 	a, b, _ := pair(t)
 	cfg, err := a.clientConfig("b", protoRPC)

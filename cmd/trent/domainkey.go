@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -355,17 +356,40 @@ func recoveryListCommand() *cobra.Command {
 	return cmd
 }
 
+// removeRecoveryDry says what the removal of a recovery key would do.
+func removeRecoveryDry(cmd *cobra.Command, f *adminFlags, name string) error {
+	var all []region.RecoveryKeyInfo
+	if err := f.call(cmd.Context(), http.MethodGet, "/v1/recovery-keys", nil, &all); err != nil {
+		return err
+	}
+	at := slices.IndexFunc(all, func(k region.RecoveryKeyInfo) bool { return k.Name == name })
+	if at < 0 {
+		return fmt.Errorf("there is no recovery key %q", name)
+	}
+	left := map[string]any{"name": name, "versions": all[at].Versions, "recoveryKeysLeft": len(all) - 1, "dryRun": true}
+	return f.print(cmd.OutOrStdout(), left, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "Recovery key %s would be removed, with %d wrapped versions of the domain key; %d recovery keys would be left. Nothing was done.\n",
+			name, all[at].Versions, len(all)-1)
+		return err
+	})
+}
+
 func recoveryRemoveCommand() *cobra.Command {
 	var f adminFlags
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use: "remove NAME", Short: "Wrap the domain key for a recovery key no longer", Args: arguments(cobra.ExactArgs(1)),
 		Long: "Wrap the domain key for a recovery key no longer. It still opens snapshots taken before, until the domain key versions in them\n" +
 			"are destroyed (rotate-domain-key --destroy-old).",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun {
+				return removeRecoveryDry(cmd, &f, args[0])
+			}
 			var none struct{}
 			return f.call(cmd.Context(), http.MethodDelete, "/v1/recovery-keys/"+args[0], nil, &none)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and do nothing")
 	return cmd
 }

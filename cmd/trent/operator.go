@@ -104,7 +104,8 @@ func runInit(ctx context.Context, cfg *config.File, out io.Writer, form format) 
 		return err
 	}
 	if r := st.Region(); r != nil {
-		return fmt.Errorf("%s already holds region %s (cluster %s)", cfg.DataDir, r.Name, r.ClusterID)
+		return heldError{fmt.Errorf("%s already holds region %s (cluster %s): start it with 'trent server', or use an empty data directory for another region",
+			cfg.DataDir, r.Name, r.ClusterID)}
 	}
 	if err := n.waitForLeadership(ctx); err != nil {
 		return err

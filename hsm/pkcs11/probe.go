@@ -42,8 +42,11 @@ func (m *Module) probe(ctx context.Context) (*profile, error) {
 		return nil, fmt.Errorf("pkcs11: trying what the %s can do: %w", m.cfg.tokenName(), err)
 	}
 	m.lib.keepProfile(key, p)
+	if len(p.caps.Missing) > 0 { // trent operator hsm lists them
+		m.log.Info("pkcs11: the token lacks mechanisms", "token", m.cfg.tokenName(), "missing", len(p.caps.Missing))
+	}
 	for _, text := range p.caps.Missing {
-		m.log.Info("pkcs11: the token lacks a mechanism", "token", m.cfg.tokenName(), "what", text)
+		m.log.Debug("pkcs11: the token lacks a mechanism", "token", m.cfg.tokenName(), "what", text)
 	}
 	return p, nil
 }
