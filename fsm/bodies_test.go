@@ -126,6 +126,10 @@ var unset = map[string]bool{
 	"InitRegion.Region.Keys":          true,
 	"InitRegion.Region.Reborn":        true,
 
+	"PutRegionKeys.Keys.Sessions":    true,
+	"PutSessionKey.Key.Until":        true,
+	"PutOtherRegion.Region.Sessions": true,
+	"AdmitRegion.Region.Sessions":    true,
 	"PutOtherRegion.Region.Fence":    true,
 	"PutOtherRegion.Region.Position": true,
 	"PutOtherRegion.Region.HeardIn":  true,

@@ -114,6 +114,8 @@ const (
 
 	RewrapRegionTransport RewrapKind = 5 // the region's transport key towards other regions; Material = its public key's SHA-256
 	RewrapRegionSigning   RewrapKind = 6 // the region's signing key, likewise
+
+	RewrapSessionKey RewrapKind = 7 // Material = id of the session key; ID = the region that it is of, "" for this one
 )
 
 // RewrapItem replaces one wrapped or sealed blob.
@@ -212,6 +214,8 @@ func (i *RewrapItem) check(to uint32) error {
 		return errors.Join(err, checkName("access key id", i.ID, maxID), checkBytes("sealed secret", i.Blob, 1, maxSecret))
 	case RewrapAuditKey, RewrapRegionTransport, RewrapRegionSigning:
 		return errors.Join(err, checkMaterialID(i.Material))
+	case RewrapSessionKey:
+		return errors.Join(err, checkBytes("id of the session key", i.Material, SessionKeySize, SessionKeySize), checkLength("length of the region's name", len(i.ID), maxID))
 	case RewrapAuthority:
 		return errors.Join(err, checkBytes("sealed key", i.Blob, 1, maxSecret))
 	}

@@ -79,12 +79,13 @@ func applyDropRegion(t *tx, c *DropRegion) outcome {
 	if t.sharesKeys(c.Name) {
 		return conflict("multi-Region keys are shared with the region")
 	}
+	t.retireSessionKeys()
 	if old.Fence == 0 {
 		t.remove(tableOtherRegions, old)
 		return done()
 	}
 	o := *old
-	o.State, o.Version = RegionForgotten, t.index
+	o.State, o.Version, o.Sessions = RegionForgotten, t.index, nil
 	t.put(tableOtherRegions, &o)
 	return done()
 }

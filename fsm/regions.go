@@ -52,6 +52,8 @@ type OtherRegion struct {
 	Forgets int `cbor:"16,keyasint,omitempty"`
 	// By is the region that introduced it; only for a region in state RegionIntroduced.
 	By string `cbor:"17,keyasint,omitempty"`
+	// Sessions are the region's session keys, wrapped under this region's domain key.
+	Sessions []SessionKey `cbor:"40,keyasint,omitempty"`
 }
 
 // RegionState is how far the federation with a region is.
@@ -71,6 +73,8 @@ type RegionKeys struct {
 	// Mechanism is how others wrap for Transport (hsm.WrapMechanism).
 	Mechanism uint8      `cbor:"3,keyasint"`
 	Signing   RegionPair `cbor:"4,keyasint"`
+	// Sessions are the keys by which the region seals session tokens, the newest first.
+	Sessions []SessionKey `cbor:"5,keyasint,omitempty"`
 }
 
 // RegionPair is one key pair: its DER SubjectPublicKeyInfo and its wrapped private key.
@@ -191,8 +195,8 @@ func (v *view) forgets() (n int) {
 
 func (c *PutRegionKeys) check() error {
 	k := &c.Keys
-	if k.Domain == 0 {
-		return errors.New("region keys without domain key version")
+	if k.Domain == 0 || len(k.Sessions) != 0 {
+		return errors.New("region keys without domain key version, or with session keys")
 	}
 	return errors.Join(k.Transport.check(), k.Signing.check())
 }
@@ -209,7 +213,7 @@ func (c *PutOtherRegion) check() error {
 	if err := checkLength("who introduced it", len(o.By), maxID); err != nil || (o.By != "") != (o.State == RegionIntroduced) {
 		return errors.Join(errors.New("who introduced a region is known of those that were introduced only"), err)
 	}
-	if o.Incarnation == 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 {
+	if o.Incarnation == 0 || len(o.Sessions) != 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 {
 		return errors.New("a region without incarnation, or with what only synchronization writes")
 	}
 	if err := checkLength("number of addresses", len(o.Addresses), maxAddresses); err != nil {
@@ -288,6 +292,7 @@ func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 			o.Incarnation = max(old.Incarnation, o.Incarnation)
 		}
 		if o.Incarnation == old.Incarnation {
+			o.Sessions = old.Sessions
 			o.Position, o.HeardIn, o.HeardOf, o.Forgets = old.Position, old.HeardIn, old.HeardOf, old.Forgets
 		}
 	}
@@ -316,7 +321,9 @@ func applyForgetRegion(t *tx, c *ForgetRegion) outcome {
 	}
 	o := *old
 	o.State, o.Fence, o.Version = RegionForgotten, c.Fence, t.index
+	o.Sessions = nil
 	t.put(tableOtherRegions, &o)
+	t.retireSessionKeys()
 	return done()
 }
 
@@ -326,6 +333,11 @@ func applyBeginIncarnation(t *tx, c *BeginIncarnation) outcome {
 	}
 	r := *t.d.region
 	r.Restored, r.ClusterID, r.Reborn = c.Incarnation, c.ClusterID, false
+	if r.Keys != nil { // the session keys were the earlier life's
+		keys := *r.Keys
+		keys.Sessions = nil
+		r.Keys = &keys
+	}
 	t.region = &r
 	return done()
 }
@@ -361,6 +373,7 @@ func (t *tx) source(name string, incarnation uint64) (*OtherRegion, outcome) {
 	o := *old
 	if incarnation > o.Incarnation {
 		o.Incarnation, o.Position, o.HeardOf, o.Forgets = incarnation, 0, 0, 0
+		o.Sessions = nil
 	}
 	return &o, done()
 }

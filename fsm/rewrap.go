@@ -33,7 +33,14 @@ func (v *view) under(region *Region, below uint32, after KeyRef) iter.Seq[Rewrap
 			}
 		}
 		if region != nil && region.Keys != nil {
-			for _, i := range region.Keys.under(below) {
+			for _, i := range append(region.Keys.under(below), sessionItems("", region.Keys.Sessions, below)...) {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+		for o := range v.otherRegions() {
+			for _, i := range sessionItems(o.Name, o.Sessions, below) {
 				if !yield(i) {
 					return
 				}
@@ -70,6 +77,9 @@ func applyRewrap(t *tx, c *Rewrap) outcome {
 	for _, k := range w.keys {
 		t.putKey(k)
 	}
+	for _, o := range w.others {
+		t.put(tableOtherRegions, o)
+	}
 	r := *old
 	r.Done += w.done
 	t.put(tableRotations, &r)
@@ -81,7 +91,9 @@ type rewrapping struct {
 	t    *tx
 	to   uint32
 	keys []*Key // copies, with materials of their own
-	done uint64
+	// others are copies of other regions' rows.
+	others []*OtherRegion
+	done   uint64
 }
 
 func (w *rewrapping) item(i *RewrapItem) bool {
@@ -96,6 +108,8 @@ func (w *rewrapping) item(i *RewrapItem) bool {
 		return w.authority(i)
 	case RewrapRegionTransport, RewrapRegionSigning:
 		return w.regionKey(i)
+	case RewrapSessionKey:
+		return w.sessionKey(i)
 	}
 	return false
 }

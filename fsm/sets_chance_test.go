@@ -17,7 +17,7 @@ func goldenSetBodies() []Body {
 		AddedAt: 1001, RotatedAt: 1002, RotationType: "AUTOMATIC", Expires: true, ExpiresAt: 1003, Description: "first",
 	}
 	return []Body{
-		&PutRegionKeys{RegionKeys{1, pair, 4, pair}, true},
+		&PutRegionKeys{RegionKeys{1, pair, 4, pair, nil}, true},
 		&PutOtherRegion{OtherRegion{
 			Name: "eu-west-1", ClusterID: "cluster-2", Incarnation: 7, CA: []byte{0x24}, Addresses: []string{"host:1"}, Transport: []byte{0x25},
 			Mechanism: 4, Signing: []byte{0x26}, State: RegionFederated, CreatedAt: 1021, Version: 19,
@@ -30,6 +30,8 @@ func goldenSetBodies() []Body {
 			Mechanism: 4, Signing: []byte{0x29}, State: RegionFederated, CreatedAt: 1022, Version: 21,
 		}, 22},
 		&DropRegion{"ap-south-1"},
+		&PutSessionKey{SessionKey{bytes.Repeat([]byte{0x32}, 16), 9, 1, []byte{0x33}, 1023, 1024, 0}},
+		&TakeSessionKeys{"eu-west-1", 9, []SessionKey{{bytes.Repeat([]byte{0x34}, 16), 9, 1, []byte{0x35}, 1025, 1026, 1027}}},
 		&AddReplica{ref, "eu-west-1", *fresh},
 		&MovePrimary{ref, "eu-west-1", []byte("{}")},
 		&ScheduleSetDeletion{ref, 7},
@@ -51,9 +53,17 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 	if row != nil && c.Intn(4) > 0 {
 		incarnation = row.Incarnation
 	}
-	switch c.Intn(18) {
+	switch c.Intn(20) {
+	case 18:
+		return &PutSessionKey{SessionKey{c.sessionID(), c.s.Region().Incarnation(), 1, []byte{9}, 1, c.s.Now() + int64(c.Intn(2)), 0}}
+	case 19:
+		b := &TakeSessionKeys{other, incarnation, []SessionKey{{c.sessionID(), incarnation, 1, []byte{9}, 1, 2, int64(c.Intn(2)) << 50}}}
+		if c.Intn(4) == 0 {
+			b.Keys = nil
+		}
+		return b
 	case 0:
-		return &PutRegionKeys{RegionKeys{1, RegionPair{[]byte{1}, []byte{2}, 0}, 4, RegionPair{[]byte{3}, []byte{4}, 0}}, c.flag()}
+		return &PutRegionKeys{RegionKeys{1, RegionPair{[]byte{1}, []byte{2}, 0}, 4, RegionPair{[]byte{3}, []byte{4}, 0}, nil}, c.flag()}
 	case 1, 2:
 		o := OtherRegion{Name: other, ClusterID: "c", Incarnation: uint64(c.Intn(3) + 1), CA: []byte{1}, Transport: []byte{1}, Mechanism: 4, Signing: []byte{1}, State: RegionFederated}
 		b := &PutOtherRegion{Region: o}
@@ -112,6 +122,9 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 	}
 	return &SyncKeys{other, incarnation, []KeyDoc{c.keyDoc(ref, k, other)}}
 }
+
+// sessionID draws one of a few ids.
+func (c chance) sessionID() []byte { return bytes.Repeat([]byte{byte(c.Intn(8))}, SessionKeySize) }
 
 // admitRegion draws a region's token, or what uses one. The secret is always the same, so that a token is met again.
 func (c chance) admitRegion(other string, row *OtherRegion) Body {

@@ -139,6 +139,8 @@ func commandRows() []commandRow {
 		command(applyMarkFeed, forgotten, since(LevelFederation)),
 		command(applyAdmitRegion, forgotten, since(LevelFederation)),
 		command(applyDropRegion, forgotten, since(LevelFederation)),
+		command(applyPutSessionKey, forgotten, since(LevelSessions)),
+		command(applyTakeSessionKeys, forgotten, since(LevelSessions)),
 		command(applyAddReplica, since(LevelFederation)),
 		command(applyMovePrimary, since(LevelFederation)),
 		command(applyScheduleSetDeletion, since(LevelFederation)),

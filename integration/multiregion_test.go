@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
 	"github.com/trentkms/trent/integration/trenttest"
@@ -73,6 +75,7 @@ func TestRegions(t *testing.T) {
 	t.Parallel()
 	s, in := regions(t)
 	t.Run("life of a key", func(t *testing.T) { multiRegionKey(t, in) })
+	t.Run("sessions", func(t *testing.T) { sessionsEverywhere(t, s, in) })
 	t.Run("errors", func(t *testing.T) { multiRegionErrors(t, in[s.Region]) })
 	t.Run("restart", func(t *testing.T) { regionsComeBack(t, s, in) })
 }
@@ -124,6 +127,43 @@ func multiRegionKey(t *testing.T, in map[string]*kms.Client) {
 	if out := do(here.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: sealed})).ok(t); string(out.Plaintext) != "hello" {
 		t.Errorf("after the rotation: %q", out.Plaintext)
 	}
+}
+
+// sessionsEverywhere: temporary credentials of one region are good in the others, while the access key that they began with is.
+func sessionsEverywhere(t *testing.T, s *trenttest.Server, in map[string]*kms.Client) {
+	ctx := t.Context()
+	root := func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.Secret}, nil
+	}
+	issuer := sts.New(sts.Options{Region: "eu-west-1", BaseEndpoint: in["eu-west-1"].Options().BaseEndpoint, Credentials: aws.CredentialsProviderFunc(root)})
+	within(t, "use a session of one region in all", func(ctx context.Context) (struct{}, error) {
+		// A session that was made before the regions had exchanged their keys stays one of its region.
+		got, err := issuer.GetSessionToken(ctx, &sts.GetSessionTokenInput{})
+		if err != nil {
+			return struct{}{}, err
+		}
+		c := got.Credentials
+		for region, client := range in {
+			_, err := client.ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
+				o.Retryer = aws.NopRetryer{}
+				o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+					return aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}, nil
+				})
+			})
+			if err != nil {
+				return struct{}{}, fmt.Errorf("%s: %w", region, err)
+			}
+		}
+		return struct{}{}, nil
+	})
+	refusedBy(t, "UnrecognizedClientException", func() error {
+		_, err := in["us-east-1"].ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: "ASIAIOSFODNN7EXAMPLE", SecretAccessKey: "x", SessionToken: "VFJUAnVz"}, nil
+			})
+		})
+		return err
+	})
 }
 
 // refusedBy checks the code of an error: the first, or one of the others.

@@ -116,7 +116,7 @@ func (f *regionsLab) start(name string) {
 	l := f.labs[name]
 	lazy := &lazyLink{}
 	e := multiregion.New(multiregion.Config{
-		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
+		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: l.service, Sessions: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
 		Synchronized: func(string, string, string) []byte { return []byte(`{}`) },
 	})
 	lazy.Link = f.net.Join(name, e)
@@ -228,7 +228,7 @@ func TestReplicas(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"life", f.life}, {"lag", f.lagIsTold}, {"no answer", f.noAnswer}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
-		{"forgotten", f.forgotten},
+		{"sessions", f.sessions}, {"session keys", f.sessionsAreBound}, {"forgotten", f.sessionsEnd},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { f.t = t; part.run(t) }) {
 			return

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,6 +117,11 @@ func (s *Service) rewrapped(ctx context.Context, st *fsm.State, to *fsm.DomainKe
 		})
 	case fsm.RewrapRegionTransport, fsm.RewrapRegionSigning:
 		return s.rewrapRegionKey(ctx, st, from, to, item.Kind)
+	case fsm.RewrapSessionKey:
+		return s.rewrapMaterial(ctx, to, hsm.Material{
+			Domain: hsm.DomainID(from.ID), Type: hsm.Symmetric, Usage: hsm.UseDerive,
+			Binding: sessionKeyBinding(cmp.Or(item.ID, s.cfg.Region), item.Material), Wrapped: hsm.Wrapped{Blob: item.Blob},
+		})
 	case fsm.RewrapAccessKey:
 		return s.reseal(ctx, from, to, accessKeyBinding(item.Account, item.ID), item.Blob)
 	case fsm.RewrapAuthority:

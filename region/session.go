@@ -42,14 +42,25 @@ type Session struct {
 	SourceIdentity string
 	// Federation is set if the chain began with a provider's token and not with an access key.
 	Federation *Federation
+
+	// sealedBy and sealedUnder are the region and the session key that the token is sealed under, empty under a domain key.
+	sealedBy    string
+	sealedUnder []byte
 }
 
-// A session token is, in base64: magic "TRT" and version 1 (4 bytes), the region's name behind its length (1 byte), the domain
-// key's version (4 bytes, big-endian), then the sealed claims (package envelope). It is bound to its region and to the access
-// key id that it came with. No node stores it: every node of the region opens it.
+// A session token is, in base64, magic "TRT" and its version (4 bytes), the name of the region that made it behind its length (1 byte),
+// and then
+//   - in version 1, of a region that is federated with no other: the domain key's version (4 bytes, big-endian) and the sealed claims
+//     (package envelope);
+//   - in version 2: the id of the session key (16 bytes), the region's signature behind its length (1 byte; see tokenMessage), and the
+//     claims, sealed under the session key.
+//
+// It is bound to its region and to the access key id that it came with. No node stores it: every node of the region opens it, and of
+// version 2 those of the federated regions too.
 const (
-	sessionMagic = "TRT\x01"
-	sessionLabel = "trent/session/1"
+	sessionMagic  = "TRT\x01"
+	sessionMagic2 = "TRT\x02"
+	sessionLabel  = "trent/session/1"
 	// maxClaims bounds the claims, in bytes; more is PackedPolicyTooLarge.
 	maxClaims = envelope.MaxSecret
 	// maxSessionToken bounds a token before anything else looks at it.
@@ -75,8 +86,9 @@ type claims struct {
 	Federation *Federation `cbor:"14,keyasint,omitempty"`
 }
 
-// ErrSessionToken reports a session token that this region did not seal for the access key it came with.
-var ErrSessionToken = errors.New("region: not a session token of this region and access key")
+// ErrSessionToken reports a session token that neither this region nor one that it is federated with has sealed for the access key
+// it came with.
+var ErrSessionToken = errors.New("region: not a session token of this region, or one it is federated with, and of the access key")
 
 // sessionPRF is the domain key's authentication key for session tokens alone.
 func (s *Service) sessionPRF(d *fsm.DomainKey) envelope.PRF {
@@ -85,8 +97,8 @@ func (s *Service) sessionPRF(d *fsm.DomainKey) envelope.PRF {
 	}
 }
 
-func (s *Service) sessionBinding(accessKeyID string) []byte {
-	return []byte("session\x00" + s.cfg.Region + "\x00" + accessKeyID)
+func sessionBinding(region, accessKeyID string) []byte {
+	return []byte("session\x00" + region + "\x00" + accessKeyID)
 }
 
 // sealSession makes the credentials of a session. packed is how full the token is, in percent.
@@ -109,27 +121,50 @@ func (s *Service) sealSession(ctx context.Context, st *fsm.State, in *Session) (
 		secret.Wipe()
 		return nil, 0, iamfault.PackedPolicyTooLarge("Packed size of session policies and session tags consumes %d%% of allotted space.", packed)
 	}
-	d := st.ActiveDomainKey()
-	sealed, err := envelope.SealSecret(ctx, s.sessionPRF(d), s.sessionBinding(id), plain)
+	token, err := s.sealToken(ctx, st, id, plain)
 	if err != nil {
 		return nil, 0, hsmFault(err)
 	}
-	token := append([]byte(sessionMagic), byte(len(s.cfg.Region)))
-	token = binary.BigEndian.AppendUint32(append(token, s.cfg.Region...), d.Version)
 	return &SessionCredentials{
-		AccessKeyID: id, SecretAccessKey: secret, SessionToken: base64.StdEncoding.EncodeToString(append(token, sealed...)),
+		AccessKeyID: id, SecretAccessKey: secret, SessionToken: base64.StdEncoding.EncodeToString(token),
 		Expiration: in.Expires.UTC().Truncate(time.Second),
 	}, packed, nil
+}
+
+// sealToken seals claims, under the region's session key if it has one.
+func (s *Service) sealToken(ctx context.Context, st *fsm.State, accessKeyID string, plain []byte) ([]byte, error) {
+	region, binding := s.cfg.Region, sessionBinding(s.cfg.Region, accessKeyID)
+	k := st.SealingKey()
+	if k == nil {
+		d := st.ActiveDomainKey()
+		sealed, err := envelope.SealSecret(ctx, s.sessionPRF(d), binding, plain)
+		if err != nil {
+			return nil, err
+		}
+		token := append([]byte(sessionMagic), byte(len(region)))
+		token = binary.BigEndian.AppendUint32(append(token, region...), d.Version)
+		return append(token, sealed...), nil
+	}
+	sealed, err := envelope.SealSecret(ctx, s.sessionKeyPRF(st, region, k), binding, plain)
+	if err != nil {
+		return nil, err
+	}
+	head := append(append(append([]byte(sessionMagic2), byte(len(region))), region...), k.ID...)
+	signature, err := s.signToken(ctx, st, accessKeyID, append(slices.Clone(head), sealed...))
+	if err != nil {
+		return nil, err
+	}
+	return append(append(append(head, byte(len(signature))), signature...), sealed...), nil
 }
 
 // OpenSession opens a session token and returns its session and secret, which the caller wipes. It does not judge whether the
 // session is over: see Ended. The error is ErrSessionToken, or the HSM's.
 func (s *Service) OpenSession(ctx context.Context, st *fsm.State, accessKeyID, token string) (*Session, shape.Secret, error) {
-	d, sealed := s.sessionParts(st, token)
-	if d == nil {
+	t := s.parseToken(st, accessKeyID, token)
+	if t == nil {
 		return nil, shape.Secret{}, ErrSessionToken
 	}
-	plain, err := envelope.OpenSecret(ctx, s.sessionPRF(d), s.sessionBinding(accessKeyID), sealed)
+	plain, err := envelope.OpenSecret(ctx, t.prf, sessionBinding(t.region, accessKeyID), t.sealed)
 	if errors.Is(err, envelope.ErrInvalid) {
 		return nil, shape.Secret{}, ErrSessionToken
 	}
@@ -145,30 +180,67 @@ func (s *Service) OpenSession(ctx context.Context, st *fsm.State, accessKeyID, t
 		Kind: PrincipalKind(c.Kind), Account: c.Account, Principal: c.Principal, Name: c.Name, Parent: c.Parent,
 		Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires), Policies: c.Policies, PolicyARNs: c.PolicyARNs,
 		Tags: c.Tags, Transitive: c.Transitive, SourceIdentity: c.SourceIdentity, Federation: c.Federation,
+		sealedBy: t.region, sealedUnder: t.key,
 	}, shape.NewSecret(c.Secret), nil
 }
 
-// sessionParts finds the domain key and the sealed claims of a token of this region, nil if it is none.
-func (s *Service) sessionParts(st *fsm.State, token string) (*fsm.DomainKey, []byte) {
-	if len(token) > maxSessionToken {
-		return nil, nil
-	}
-	raw, err := base64.StdEncoding.DecodeString(token)
-	rest, ok := strings.CutPrefix(string(raw), sessionMagic)
-	if err != nil || !ok || rest == "" {
-		return nil, nil
-	}
-	n := int(rest[0])
-	if len(rest) < 1+n+4 || rest[1:1+n] != s.cfg.Region {
-		return nil, nil
-	}
-	rest = rest[1+n:]
-	return st.DomainKey(binary.BigEndian.Uint32([]byte(rest[:4]))), []byte(rest[4:])
+// sealedToken is a token whose key is known and, in version 2, whose signature is right.
+type sealedToken struct {
+	region string
+	key    []byte // the session key's id, nil in version 1
+	prf    envelope.PRF
+	sealed []byte
 }
 
-// Ended tells whether what a session stands on is gone: its role or user, or the access key or provider that it began with.
+// parseToken finds the key and the sealed claims of a token, nil if it is none that this region accepts.
+func (s *Service) parseToken(st *fsm.State, accessKeyID, token string) *sealedToken {
+	if len(token) > maxSessionToken {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(token)
+	if err != nil || len(raw) < len(sessionMagic)+1 {
+		return nil
+	}
+	magic, rest := string(raw[:len(sessionMagic)]), raw[len(sessionMagic):]
+	n := 1 + int(rest[0])
+	if len(rest) < n {
+		return nil
+	}
+	t := &sealedToken{region: string(rest[1:n])}
+	rest = rest[n:]
+	switch magic {
+	case sessionMagic:
+		if t.region != s.cfg.Region || len(rest) < 4 {
+			return nil
+		}
+		d := st.DomainKey(binary.BigEndian.Uint32(rest))
+		if d == nil {
+			return nil
+		}
+		t.prf, t.sealed = s.sessionPRF(d), rest[4:]
+		return t
+	case sessionMagic2:
+		const fixed = fsm.SessionKeySize + 1
+		if len(rest) < fixed || len(rest) < fixed+int(rest[fixed-1]) {
+			return nil
+		}
+		end := fixed + int(rest[fixed-1])
+		t.key, t.sealed = rest[:fsm.SessionKeySize], rest[end:]
+		k := st.SessionKey(t.region, t.key)
+		head := raw[:len(sessionMagic)+n+fsm.SessionKeySize]
+		if k == nil || !s.verifyToken(st, t.region, accessKeyID, slices.Concat(head, t.sealed), rest[fixed:end]) {
+			return nil
+		}
+		t.prf = s.sessionKeyPRF(st, t.region, k)
+		return t
+	}
+	return nil
+}
+
+// Ended tells whether what a session stands on is gone: its role or user, the access key or provider that it began with, or the
+// federation with the region that has made it.
 func (s *Session) Ended(st *fsm.State) bool {
-	if s.originGone(st) {
+	if s.originGone(st) || s.sealedUnder != nil && st.SessionKey(s.sealedBy, s.sealedUnder) == nil {
 		return true
 	}
 	return s.Principal != RootPrincipal && st.Identity(s.Principal) == nil

@@ -14,12 +14,13 @@ func FuzzSessionToken(f *testing.F) {
 		f.Fatal(err)
 	}
 	s := New(Config{Partition: "aws", Region: "us-east-1"})
-	for _, raw := range []string{"", "TRT\x01", "TRT\x01\x09us-east-1\x00\x00\x00\x01sealed", "TRT\x01\xffus-east-1", "TRT\x02\x09us-east-1\x00\x00\x00\x01"} {
+	for _, raw := range []string{"", "TRT\x01", "TRT\x01\x09us-east-1\x00\x00\x00\x01sealed", "TRT\x01\xffus-east-1", "TRT\x02\x09us-east-1\x00\x00\x00\x01",
+		"TRT\x02\x09us-east-10123456789abcdef\x02sgsealed", "TRT\x02\x090123456789abcdef\xffsg"} {
 		f.Add(base64.StdEncoding.EncodeToString([]byte(raw)))
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		if d, _ := s.sessionParts(machine.State(), token); d != nil {
-			t.Errorf("%q names a domain key of a region that has none", token)
+		if s.parseToken(machine.State(), "ASIA", token) != nil {
+			t.Errorf("%q names a key of a region that has none", token)
 		}
 		if _, _, err := s.OpenSession(t.Context(), machine.State(), "ASIA", token); err != ErrSessionToken {
 			t.Errorf("%q: %v", token, err)

@@ -27,9 +27,7 @@ func (s *Service) HandOut(ctx context.Context, st *fsm.State, to *fsm.OtherRegio
 			b.Items = append(b.Items, *it)
 		}
 	}
-	digest := multiregion.Statement(&multiregion.Parties{
-		Source: s.cfg.Region, SourceIncarnation: st.Region().Incarnation(), Target: to.Name, TargetIncarnation: to.Incarnation, Nonce: nonce,
-	}, b.Items)
+	digest := multiregion.Statement(s.handingOut(st, to, nonce), b.Items)
 	var err error
 	b.Signature, err = s.signRegion(ctx, st, transferPurpose, digest[:])
 	return b, err
@@ -81,9 +79,7 @@ func (s *Service) withTransportKey(ctx context.Context, st *fsm.State, keys *fsm
 
 // TakeIn implements multiregion.Materials. The signature is checked before the HSM sees anything of the bundle.
 func (s *Service) TakeIn(ctx context.Context, st *fsm.State, from *fsm.OtherRegion, nonce []byte, b *multiregion.Bundle) ([]fsm.Material, error) {
-	digest := multiregion.Statement(&multiregion.Parties{
-		Source: from.Name, SourceIncarnation: from.Incarnation, Target: s.cfg.Region, TargetIncarnation: st.Region().Incarnation(), Nonce: nonce,
-	}, b.Items)
+	digest := multiregion.Statement(s.takingIn(st, from, nonce), b.Items)
 	if err := verifyRegion(from.Signing, transferPurpose, digest[:], b.Signature); err != nil {
 		return nil, fmt.Errorf("key material from region %s: %w", from.Name, err)
 	}

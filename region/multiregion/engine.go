@@ -41,6 +41,8 @@ type Config struct {
 	Cluster   Cluster
 	Link      link.Link
 	Materials Materials
+	// Sessions is nil where regions do not open each other's session tokens.
+	Sessions Sessions
 	// Ask answers whether a caller of another region may do something here (Engine.Ask of the other side). The error's text is what
 	// the other side is told.
 	Ask func(ctx context.Context, from string, question []byte) ([]byte, error)
@@ -88,6 +90,7 @@ type peer struct {
 	lastCall time.Time // guarded by Mutex: the last answer
 	failed   string    // guarded by Mutex: the last error that was logged
 	lag      lag       // guarded by Mutex
+	sessions uint64    // guarded by Mutex: answer.Sessions of the last answer
 }
 
 // New makes an engine. Nothing happens before Run; Serve works at once.
@@ -146,6 +149,9 @@ func (e *Engine) Run(ctx context.Context) {
 		e.announce(ctx, st)
 		if err := e.tend(ctx, all); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
+		}
+		if err := e.keepSessions(ctx, st); err != nil && ctx.Err() == nil {
+			e.log.Warn("sessions: the region has not got the session key that it needs; this is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -229,6 +235,7 @@ func (e *Engine) follow(ctx context.Context, region string) {
 			err := e.Pull(ctx, region, all)
 			if err == nil {
 				p.caughtUp(began)
+				err = e.takeSessions(ctx, region)
 			}
 			e.note(ctx, region, err)
 		}
@@ -289,7 +296,7 @@ func (e *Engine) callWithin(ctx context.Context, limit time.Duration, region str
 	}
 	p := e.peer(region)
 	p.Lock()
-	p.lastCall = time.Now()
+	p.lastCall, p.sessions = time.Now(), a.Sessions
 	p.Unlock()
 	return a, nil
 }

@@ -25,6 +25,8 @@ const (
 	kindTell      kind = 4 // these keys stand so with me; how with you?
 	kindMaterials kind = 5 // hand out key material
 	kindAsk       kind = 6 // may this caller do that in your region?
+
+	kindSessions kind = 20 // hand out your session keys
 )
 
 // request is what one region sends to another.
@@ -44,7 +46,7 @@ type request struct {
 	// Docs of kindTell.
 	Docs []fsm.KeyDoc `cbor:"14,keyasint,omitempty"`
 	Keys []fsm.KeyRef `cbor:"15,keyasint,omitempty"`
-	// Nonce and Wanted of kindMaterials.
+	// Nonce and Wanted of kindMaterials; Nonce of kindSessions.
 	Nonce  []byte   `cbor:"16,keyasint,omitempty"`
 	Wanted []Wanted `cbor:"17,keyasint,omitempty"`
 	// Question of kindAsk.
@@ -69,6 +71,9 @@ type answer struct {
 	// many keys have changed in all, those told included.
 	Age  int64 `cbor:"30,keyasint,omitempty"`
 	Left int   `cbor:"31,keyasint,omitempty"`
+	// Sessions is fsm.SessionKeysDigest of the region's own session keys. SessionBundle answers kindSessions.
+	Sessions      uint64         `cbor:"32,keyasint,omitempty"`
+	SessionBundle *SessionBundle `cbor:"33,keyasint,omitempty"`
 }
 
 // entry is one key in a comparison.
@@ -156,7 +161,7 @@ func decodeRequest(b []byte) (*request, error) {
 	}
 	if r.Incarnation == 0 || len(r.Docs) > maxDocs || len(r.Keys) > maxDocs || len(r.Wanted) > maxWanted ||
 		r.Kind == kindCompare && len(r.Buckets) != bucketCount || r.From < 0 || r.From >= bucketCount ||
-		r.Kind == kindMaterials && len(r.Nonce) != nonceSize || r.Forgets < 0 {
+		(r.Kind == kindMaterials || r.Kind == kindSessions) && len(r.Nonce) != nonceSize || r.Forgets < 0 {
 		return nil, errors.New("a request out of bounds")
 	}
 	return &r, checkDocs(r.Docs)
@@ -174,6 +179,9 @@ func decodeAnswer(b []byte) (*answer, error) {
 	if a.Incarnation == 0 || len(a.Docs) > maxDocs || len(a.Entries) > maxEntries || a.From < 0 || a.From >= bucketCount || a.Forgets < 0 ||
 		a.Age < 0 || a.Age > maxAge || a.Left < 0 {
 		return nil, errors.New("multiregion: an answer out of bounds")
+	}
+	if b := a.SessionBundle; b != nil && len(b.Items) > fsm.MaxSessionKeys {
+		return nil, errors.New("multiregion: too many session keys")
 	}
 	return &a, checkDocs(a.Docs)
 }

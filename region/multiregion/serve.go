@@ -42,6 +42,7 @@ func (e *Engine) Serve(ctx context.Context, from string, payload []byte) ([]byte
 		return nil, err
 	}
 	e.told(st, from, r, a)
+	a.Sessions = fsm.SessionKeysDigest(st.OwnSessionKeys())
 	a.Incarnation, a.Forgets = st.Region().Incarnation(), st.Forgets()
 	return encode(a)
 }
@@ -64,6 +65,16 @@ func (e *Engine) serve(ctx context.Context, st *fsm.State, from string, r *reque
 			return nil, errors.New("the region cannot hand out the material now")
 		}
 		return &answer{Bundle: b}, nil
+	case kindSessions:
+		if e.cfg.Sessions == nil {
+			return nil, errors.New("the region hands out no session keys")
+		}
+		b, err := e.cfg.Sessions.HandOutSessionKeys(ctx, st, st.OtherRegion(from), r.Nonce)
+		if err != nil {
+			e.log.Warn("sessions: cannot hand out session keys", "region", from, "error", err)
+			return nil, errors.New("the region cannot hand out its session keys now")
+		}
+		return &answer{SessionBundle: b}, nil
 	case kindAsk:
 		if e.cfg.Ask == nil {
 			return nil, errors.New("the region answers no questions")

@@ -16,14 +16,9 @@ type Parties struct {
 // Statement returns the SHA-256 digest that the source signs: who hands what to whom, and in answer to which request. Texts and bytes
 // stand behind their length in 4 bytes, numbers are 8 bytes, big-endian; wrapped and public parts are there by their SHA-256.
 func Statement(p *Parties, items []Item) [sha256.Size]byte {
-	b := []byte("trent/material-transfer/1\x00")
+	b := p.append([]byte("trent/material-transfer/1\x00"))
 	text := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
 	number := func(n uint64) { b = binary.BigEndian.AppendUint64(b, n) }
-	text(p.Source)
-	number(p.SourceIncarnation)
-	text(p.Target)
-	number(p.TargetIncarnation)
-	text(string(p.Nonce))
 	number(uint64(len(items)))
 	for i := range items {
 		it := &items[i]
@@ -36,4 +31,15 @@ func Statement(p *Parties, items []Item) [sha256.Size]byte {
 		b = append(append(b, wrapped[:]...), public[:]...)
 	}
 	return sha256.Sum256(b)
+}
+
+// append adds the parties, in the encoding of Statement.
+func (p *Parties) append(b []byte) []byte {
+	text := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
+	text(p.Source)
+	b = binary.BigEndian.AppendUint64(b, p.SourceIncarnation)
+	text(p.Target)
+	b = binary.BigEndian.AppendUint64(b, p.TargetIncarnation)
+	text(string(p.Nonce))
+	return b
 }

@@ -1,0 +1,104 @@
+package fsm
+
+import (
+	"bytes"
+	"testing"
+)
+
+func sessionKey(n byte, incarnation uint64, useFrom int64) SessionKey {
+	return SessionKey{ID: bytes.Repeat([]byte{n}, SessionKeySize), Incarnation: incarnation, Domain: 1, Blob: []byte{n}, CreatedAt: 1, UseFrom: useFrom}
+}
+
+// accepted tells which of the session keys 1 to 9 of a region are accepted.
+func (l *lab) accepted(region string) (ids string) {
+	for n := byte(1); n < 10; n++ {
+		if l.state().SessionKey(region, bytes.Repeat([]byte{n}, SessionKeySize)) != nil {
+			ids += string('0' + rune(n))
+		}
+	}
+	return ids
+}
+
+func (l *lab) seals() (id string) {
+	if k := l.state().SealingKey(); k != nil {
+		id = string('0' + rune(k.ID[0]))
+	}
+	return id
+}
+
+// TestSessionKeys: a region's session keys take turns, are accepted while anything they have sealed can be in use, and no longer once
+// the regions have parted or one has begun anew.
+func TestSessionKeys(t *testing.T) {
+	l := newRotated(t)
+	other := func(name string, incarnation uint64) *PutOtherRegion {
+		return &PutOtherRegion{Region: OtherRegion{Name: name, ClusterID: "c", Incarnation: incarnation, CA: []byte{1}, Transport: []byte{1}, Mechanism: 4, Signing: []byte{1}, State: RegionFederated}}
+	}
+	in := l.state().Region().Incarnation()
+	pair := RegionPair{Public: []byte{1}, Blob: []byte{2}}
+	l.refused(&PutSessionKey{sessionKey(1, in, now0)}, now0, Conflict, "the region has no key pairs towards others")
+	l.ok(&PutRegionKeys{Keys: RegionKeys{Domain: 1, Transport: pair, Mechanism: 4, Signing: RegionPair{Public: []byte{3}, Blob: []byte{4}}}})
+	l.ok(other("eu-west-1", 7))
+	l.ok(other("ap-south-1", 8))
+
+	// The first is used at once, the second from its time on; the first stays as long as a session can last.
+	eq(t, "seals", l.seals(), "")
+	l.ok(&PutSessionKey{sessionKey(1, in, now0)})
+	l.refused(&PutSessionKey{sessionKey(1, in, now0)}, now0, Stale, "the region has the session key")
+	l.refused(&PutSessionKey{sessionKey(2, in+1, now0)}, now0, Stale, "the region has begun a new incarnation")
+	l.ok(&PutSessionKey{sessionKey(2, in, now0+1000)})
+	eq(t, "seals", l.seals(), "1")
+	eq(t, "accepted", l.accepted("us-east-1"), "12")
+	l.do(&TermStart{"n"}, now0+1000)
+	eq(t, "seals", l.seals(), "2")
+	l.do(&TermStart{"n"}, now0+1000+SessionTail)
+	eq(t, "accepted", l.accepted("us-east-1"), "2")
+
+	// Those of others: replaced as a whole, for their present incarnation.
+	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, 1), sessionKey(4, 7, 1)}})
+	l.refused(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, 1), sessionKey(4, 7, 1)}}, now0, Conflict, "nothing new")
+	l.refused(&TakeSessionKeys{"eu-west-1", 6, []SessionKey{sessionKey(5, 6, 1)}}, now0, Conflict, "the region has begun a new incarnation")
+	l.refused(&TakeSessionKeys{"sa-east-1", 7, []SessionKey{sessionKey(5, 7, 1)}}, now0, Conflict, "the region is not federated")
+	eq(t, "accepted", l.accepted("eu-west-1"), "34")
+	eq(t, "of another region", l.accepted("ap-south-1"), "")
+	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(4, 7, 1)}})
+	eq(t, "accepted", l.accepted("eu-west-1"), "4")
+
+	// Everything goes over to another domain key version.
+	l.ok(&TakeSessionKeys{"ap-south-1", 8, []SessionKey{sessionKey(6, 8, 1), sessionKey(7, 8, 1)}})
+	l.ok(&BeginRotation{DomainKey: version(2, "node-1", "node-2"), Total: 5})
+	l.ok(&AdvanceRotation{2, RotationRewrapping})
+	l.ok(rewrapAll(l.state(), 2))
+	for _, keys := range [][]SessionKey{l.state().OwnSessionKeys(), l.state().OtherRegion("eu-west-1").Sessions, l.state().OtherRegion("ap-south-1").Sessions} {
+		for _, k := range keys {
+			if k.Domain != 2 || string(k.Blob) != "under 2" {
+				t.Errorf("session key %x is under version %d", k.ID, k.Domain)
+			}
+		}
+	}
+	l.ok(&AdvanceRotation{2, RotationDone})
+
+	// A region that is known to have begun anew has to hand out its keys again; one that was parted with or is lost has no say, and the
+	// keys that it had are not sealed with any more.
+	eq(t, "seals", l.seals(), "2")
+	l.ok(&MarkFeed{Region: "eu-west-1", Incarnation: 9})
+	eq(t, "accepted", l.accepted("eu-west-1"), "")
+	l.ok(&DropRegion{"eu-west-1"})
+	eq(t, "seals", l.seals(), "")
+	eq(t, "accepted", l.accepted("us-east-1"), "2")
+	l.ok(&PutSessionKey{inDomain(2, sessionKey(8, in, now0))})
+	eq(t, "seals", l.seals(), "8")
+	l.ok(&ForgetRegion{"ap-south-1", 1_000_000})
+	eq(t, "accepted", l.accepted("ap-south-1")+l.accepted("eu-west-1"), "")
+	eq(t, "seals", l.seals(), "")
+
+	// This region begins anew.
+	l.ok(&PutSessionKey{inDomain(2, sessionKey(9, in, now0))})
+	l.ok(&BeginIncarnation{in + 1, "cluster-9"})
+	eq(t, "accepted", l.accepted("us-east-1")+l.seals(), "")
+	checkInvariants(t, l.state())
+}
+
+func inDomain(version uint32, k SessionKey) SessionKey {
+	k.Domain = version
+	return k
+}
