@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
@@ -87,19 +90,31 @@ func (s *Service) TakeIn(ctx context.Context, st *fsm.State, from *fsm.OtherRegi
 	if keys == nil || active == nil {
 		return nil, errNoDomainKey
 	}
-	out := make([]fsm.Material, len(b.Items))
+	out, errs := make([]fsm.Material, len(b.Items)), make([]error, len(b.Items))
 	err := s.withTransportKey(ctx, st, keys, func(key hsm.Key) error {
-		for i := range b.Items {
-			m, err := s.takeIn(ctx, key, hsm.WrapMechanism(keys.Mechanism), active, &b.Items[i])
-			if err != nil {
-				return fmt.Errorf("key %s: %w", b.Items[i].ID, err)
-			}
-			out[i] = *m
+		// Each costs the HSM an RSA decryption.
+		var work sync.WaitGroup
+		var next atomic.Int64
+		for range min(len(b.Items), runtime.GOMAXPROCS(0), maxTakeIn) {
+			work.Go(func() {
+				for i := next.Add(1) - 1; i < int64(len(b.Items)); i = next.Add(1) - 1 {
+					m, err := s.takeIn(ctx, key, hsm.WrapMechanism(keys.Mechanism), active, &b.Items[i])
+					if err != nil {
+						errs[i] = fmt.Errorf("key %s: %w", b.Items[i].ID, err)
+						continue
+					}
+					out[i] = *m
+				}
+			})
 		}
-		return nil
+		work.Wait()
+		return errors.Join(errs...)
 	})
 	return out, err
 }
+
+// maxTakeIn is how many materials are unwrapped at once: clients' calls need the HSM too.
+const maxTakeIn = 4
 
 func (s *Service) takeIn(ctx context.Context, key hsm.Key, mech hsm.WrapMechanism, d *fsm.DomainKey, it *multiregion.Item) (*fsm.Material, error) {
 	k := &fsm.Key{Account: it.Account, ID: it.ID, Spec: it.Spec, Usage: it.Usage, Origin: it.Origin}

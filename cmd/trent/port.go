@@ -92,12 +92,14 @@ func (n *node) openRegions() error {
 		c = region.RegionsConfig{Advertise: f.Advertise, OwnAddress: f.Advertise != "", Seeds: f.Seeds}
 	}
 	n.regions = region.NewRegions(n.members, n.wire, c)
+	tookOver, carried := syncMetrics(n.metrics)
 	n.engine = multiregion.New(multiregion.Config{
 		Cluster: n.cluster, Link: n.regions.Link(), Materials: n.service, Sessions: n.service, Logger: n.log,
 		Ask: func(ctx context.Context, from string, question []byte) ([]byte, error) {
 			return n.server.AnswerRegion(ctx, from, question)
 		},
-		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now), TookOver: syncDelays(n.metrics),
+		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now),
+		TookOver:     tookOver, Carried: carried,
 	})
 	n.service.Federate(n.engine)
 	n.regions.SetLag(n.lags)

@@ -35,14 +35,26 @@ func (c *regionCollector) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// syncDelays counts how long changes of other regions took until they were taken over.
-func syncDelays(r prometheus.Registerer) func(peer string, delay time.Duration) {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+// syncMetrics counts how long changes of other regions took until they were taken over, and what was sent for it.
+func syncMetrics(r prometheus.Registerer) (tookOver func(peer string, delay time.Duration), carried func(peer string, sent, received int)) {
+	delays := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "trent_federation_sync_delay_seconds", Help: "Time from a change in the region to its taking over here, of the oldest change of each part that was taken over; on the leader only.",
 		Buckets: prometheus.ExponentialBuckets(0.004, 2.5, 14),
 	}, peerLabel)
-	r.MustRegister(h)
-	return func(peer string, delay time.Duration) { h.WithLabelValues(peer).Observe(delay.Seconds()) }
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "trent_federation_sync_requests_total", Help: "Requests to the region that were answered, between leaders.",
+	}, peerLabel)
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "trent_federation_sync_bytes_total", Help: "Bytes of these requests (sent) and of their answers (received).",
+	}, []string{"peer", "direction"})
+	r.MustRegister(delays, requests, bytes)
+	tookOver = func(peer string, delay time.Duration) { delays.WithLabelValues(peer).Observe(delay.Seconds()) }
+	carried = func(peer string, sent, received int) {
+		requests.WithLabelValues(peer).Inc()
+		bytes.WithLabelValues(peer, "sent").Add(float64(sent))
+		bytes.WithLabelValues(peer, "received").Add(float64(received))
+	}
+	return tookOver, carried
 }
 
 // Collect implements prometheus.Collector.

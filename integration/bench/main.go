@@ -32,6 +32,7 @@ type options struct {
 	quick    bool
 	conns    string
 	manyKeys int
+	shared   int
 	runs     int
 	election time.Duration
 	ops      string
@@ -58,6 +59,7 @@ var parts = []part{
 	{"memory", "memory and restart with many keys", (*bench).memory},
 	{"region", "one node beside three: Encrypt, CreateKey, and how soon a write is seen elsewhere", (*bench).region},
 	{"failover", "the leader of three killed and hung: how long until writes and how long without crypto", (*bench).failover},
+	{"sync", "multi-Region keys: how soon a change is in another region, how long many take, and what that sends", (*bench).sync},
 	{"million", "a million keys in a node's log and state: memory, snapshot, restart, a new node's catching up, and writes meanwhile", (*bench).million},
 }
 
@@ -114,6 +116,7 @@ func parseFlags(args []string) (*options, error) {
 	f.StringVar(&o.ops, "ops", "", "measure only operations whose names contain this")
 	f.IntVar(&o.keys, "keys", 100_000, "keys of the part memory; 100,000 is an account's quota")
 	f.IntVar(&o.manyKeys, "million", 1_000_000, "keys of the part million")
+	f.IntVar(&o.shared, "shared", 10_000, "multi-Region keys of the part sync")
 	f.DurationVar(&o.election, "election", time.Second, "election_timeout of the nodes of the parts region and failover")
 	f.IntVar(&o.runs, "runs", 10, "runs of each fault of the part failover")
 	f.IntVar(&o.pairs, "pairs", 0, "pairs of the encryption context")
@@ -130,10 +133,11 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if o.quick {
 		o.duration, o.rounds, o.keys = min(o.duration, 6*time.Second), min(o.rounds, 3), min(o.keys, 20_000)
+		o.shared = min(o.shared, 200)
 		o.manyKeys, o.runs = min(o.manyKeys, 50_000), min(o.runs, 2)
 	}
-	if o.rounds < 1 || o.duration < time.Second || o.keys < 1 || o.manyKeys < 1 || o.runs < 1 {
-		return nil, errors.New("-rounds, -runs, -keys and -million must be at least 1, -duration at least 1s")
+	if o.rounds < 1 || o.duration < time.Second || o.keys < 1 || o.manyKeys < 1 || o.shared < 1 || o.runs < 1 {
+		return nil, errors.New("-rounds, -runs, -keys, -shared and -million must be at least 1, -duration at least 1s")
 	}
 	for _, name := range strings.Split(o.parts, ",") {
 		if name != "all" && !slices.Contains(names, name) {

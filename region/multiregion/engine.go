@@ -50,6 +50,8 @@ type Config struct {
 	Synchronized func(account, keyID, primary string) []byte
 	// TookOver is told how long changes of another region took until they were taken over, the oldest of each part. nil is none.
 	TookOver func(region string, delay time.Duration)
+	// Carried is told of each request to another region that was answered, with the bytes that both took. nil is none.
+	Carried func(region string, sent, received int)
 	// Every is how often positions are exchanged; 1 s if 0. What happens rarely is a multiple of it.
 	Every  time.Duration
 	Logger *slog.Logger
@@ -135,7 +137,7 @@ func (e *Engine) Run(ctx context.Context) {
 	running.Go(func() { e.watchFeed(ctx) })
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
-	for n, all := 0, true; ; {
+	for n, all, due := 0, true, true; ; {
 		st := e.cfg.Cluster.State()
 		for _, name := range st.FederatedRegions() {
 			if e.reborn(ctx, st) {
@@ -147,7 +149,7 @@ func (e *Engine) Run(ctx context.Context) {
 			}
 		}
 		e.announce(ctx, st)
-		if err := e.tend(ctx, all); err != nil && ctx.Err() == nil {
+		if err := e.tend(ctx, all, due); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
 		}
 		if err := e.keepSessions(ctx, st); err != nil && ctx.Err() == nil {
@@ -158,9 +160,9 @@ func (e *Engine) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 			n++
-			all = n%rarely == 0
+			all, due = n%rarely == 0, true
 		case <-e.changed:
-			all = false
+			all, due = false, false
 			for _, name := range e.cfg.Cluster.State().FederatedRegions() {
 				e.once(&e.peer(name).poking, func() { e.tellNews(ctx, name) })
 			}
@@ -289,6 +291,9 @@ func (e *Engine) callWithin(ctx context.Context, limit time.Duration, region str
 	out, err := e.cfg.Link.Call(ctx, region, b)
 	if err != nil {
 		return nil, err
+	}
+	if e.cfg.Carried != nil {
+		e.cfg.Carried(region, len(b), len(out))
 	}
 	a, err := decodeAnswer(out)
 	if err != nil {

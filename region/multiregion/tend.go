@@ -8,9 +8,9 @@ import (
 	"github.com/trentkms/trent/fsm"
 )
 
-// tend does what this region owes its sets, and asks the regions on which something waits. all looks at every key, not only at those
-// that are known to wait.
-func (e *Engine) tend(ctx context.Context, all bool) error {
+// tend does what this region owes its sets and, when it is due, asks the regions on which something waits: most of them tell by
+// themselves, by a poke. all looks at every key, not only at those that are known to wait.
+func (e *Engine) tend(ctx context.Context, all, due bool) error {
 	st := e.cfg.Cluster.State()
 	if st.Region() == nil || st.Region().Reborn {
 		return nil
@@ -45,6 +45,9 @@ func (e *Engine) tend(ctx context.Context, all bool) error {
 		e.Changed()
 	}
 	for name, refs := range waiting {
+		if !due {
+			break
+		}
 		e.once(&e.peer(name).telling, func() { e.quietly(ctx, e.tell(ctx, name, refs)) })
 	}
 	if all {
