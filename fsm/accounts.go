@@ -111,6 +111,7 @@ func applyDeleteAccessKey(t *tx, c *DeleteAccessKey) outcome {
 		return conflict("the access key does not exist")
 	}
 	t.remove(tableAccessKeys, old)
+	t.gone(old.ref())
 	t.event(EventAccessKeyChanged, old.Account, old.ID, nil)
 	return done()
 }

@@ -100,6 +100,7 @@ func goldenCommands() []Command {
 		&DeleteOIDCProvider{"111122223333", "idp.example/a", 29},
 	}
 	bodies = append(bodies, goldenSetBodies()...)
+	bodies = append(bodies, goldenHomeBodies()...)
 	commands := make([]Command, len(bodies))
 	for i, body := range bodies {
 		commands[i] = Command{
@@ -125,6 +126,13 @@ var unset = map[string]bool{
 	"InitRegion.Region.Restored":      true,
 	"InitRegion.Region.Keys":          true,
 	"InitRegion.Region.Reborn":        true,
+	"InitRegion.Region.Home":          true,
+	"InitRegion.Region.Operator":      true,
+	"InitRegion.Region.SharedFrom":    true,
+	"InitRegion.Account.Local":        true,
+	"PutAccount.Account.Local":        true,
+	"PutOtherRegion.Region.Follows":   true,
+	"AdmitRegion.Region.Follows":      true,
 
 	"PutRegionKeys.Keys.Sessions":    true,
 	"PutSessionKey.Key.Until":        true,
@@ -146,4 +154,11 @@ var unset = map[string]bool{
 	"SyncKeys.Docs.Gone":             true,
 	"SyncKeys.Docs.Refused":          true,
 	"PutIdentity.Identity.Groups":    true, // users only
+
+	"SyncIdentities.Full":                   true, // of a part with what is gone
+	"SyncIdentities.Rows.Accounts.Local":    true,
+	"SyncIdentities.Rows.Identities.Groups": true,
+	"AdoptHome.Sync.Rows.Accounts.Local":    true,
+	"AdoptHome.Sync.Rows.Identities.Groups": true,
+	"AdoptHome.Sync.Rows.Gone":              true,
 }

@@ -247,6 +247,9 @@ func TestCommandTable(t *testing.T) {
 		if k := c.Body.Kind(); rowOf(k).level == LevelDomainRotation && k >= KindBeginRotation && (k < KindPutRegionKeys || k > KindDropEnds) {
 			want = LevelDomainRotation
 		}
+		if k := c.Body.Kind(); k >= KindSyncIdentities && k <= KindPutFollower {
+			want = LevelHome
+		}
 		if k := c.Body.Kind(); k == KindPutOIDCProvider || k == KindDeleteOIDCProvider {
 			want = LevelProviders
 		}

@@ -16,6 +16,8 @@ const (
 	EventMaterialGone EventKind = 4
 	// EventAccessKeyChanged: ID names an access key that was replaced or removed.
 	EventAccessKeyChanged EventKind = 5
+	// EventIdentities: identities were taken over from their home, or changed in a region that others follow, or became this region's own.
+	EventIdentities EventKind = 6
 )
 
 // Event tells caches what they must drop. It comes after the state in which it happened was published: a cache that

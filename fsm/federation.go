@@ -79,7 +79,11 @@ func applyDropRegion(t *tx, c *DropRegion) outcome {
 	if t.sharesKeys(c.Name) {
 		return conflict("multi-Region keys are shared with the region")
 	}
+	if old.Follows {
+		return conflict("this region is the home of the other one's identities")
+	}
 	t.retireSessionKeys()
+	t.leaveHome(c.Name)
 	if old.Fence == 0 {
 		t.remove(tableOtherRegions, old)
 		return done()

@@ -282,6 +282,7 @@ func applyDeleteIdentity(t *tx, c *DeleteIdentity) outcome {
 		t.countIdentities(account, old.Type, -1)
 	}
 	t.remove(tableIdentities, old)
+	t.gone(old.ref())
 	return done()
 }
 

@@ -142,5 +142,6 @@ func applyDeleteManagedPolicy(t *tx, c *DeleteManagedPolicy) outcome {
 		t.countPolicies(account, -1)
 	}
 	t.remove(tableManagedPolicies, old)
+	t.gone(old.ref())
 	return done()
 }

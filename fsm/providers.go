@@ -138,5 +138,6 @@ func applyDeleteOIDCProvider(t *tx, c *DeleteOIDCProvider) outcome {
 		return stale("the provider has changed")
 	}
 	t.remove(tableOIDCProviders, old)
+	t.gone(old.ref())
 	return done()
 }

@@ -130,6 +130,8 @@ type Account struct {
 	Groups   int `cbor:"6,keyasint,omitempty"`
 	Roles    int `cbor:"7,keyasint,omitempty"`
 	Policies int `cbor:"8,keyasint,omitempty"`
+	// Local tells that the home of the identities does not have the account: it is there for its keys alone.
+	Local bool `cbor:"30,keyasint,omitempty"`
 }
 
 // AccessKey is a long-term credential. The secret is sealed under the domain key (package envelope).
@@ -196,6 +198,12 @@ type Region struct {
 	Keys *RegionKeys `cbor:"21,keyasint,omitempty"`
 	// Reborn tells that the state began a new cluster and has not begun its new incarnation yet (BeginIncarnation).
 	Reborn bool `cbor:"22,keyasint,omitempty"`
+	// Home is the region in which the identities are decided, nil if that is this one.
+	Home *HomeRegion `cbor:"30,keyasint,omitempty"`
+	// Operator is the account whose identities look after the region, "" if it is the one that the region was made with.
+	Operator string `cbor:"31,keyasint,omitempty"`
+	// SharedFrom is the index since which removed identities are remembered for regions that follow this one, 0 without any.
+	SharedFrom uint64 `cbor:"32,keyasint,omitempty"`
 }
 
 // Quotas are the resource quotas of a region (spec 03 B1). They are part of the state, so that every node counts alike.

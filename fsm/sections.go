@@ -55,6 +55,8 @@ func sections() []section {
 		later(tableSection(41, tableRecoveryKeys, (*RecoveryKey).primary, nil)),
 		later(tableSection(50, tableOtherRegions, (*OtherRegion).primary, nil)),
 		later(tableSection(51, tableEnds, (*ReplicaEnd).primary, nil)),
+		later(tableSection(60, tableGoneIdentities, (*GoneIdentity).primary, nil)),
+		later(tableSection(61, tableIdentityParts, (*IdentityPart).primary, nil)),
 	}
 }
 

@@ -21,6 +21,8 @@ type PutServiceKey struct {
 	AccessKey AccessKey `cbor:"1,keyasint"`
 }
 
+func isService(principal string) bool { return strings.HasPrefix(principal, ServicePrefix) }
+
 // Kind implements Body.
 func (PutServiceKey) Kind() Kind { return KindPutServiceKey }
 

@@ -53,7 +53,7 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 	if row != nil && c.Intn(4) > 0 {
 		incarnation = row.Incarnation
 	}
-	switch c.Intn(20) {
+	switch c.Intn(22) {
 	case 18:
 		return &PutSessionKey{SessionKey{c.sessionID(), c.s.Region().Incarnation(), 1, []byte{9}, 1, c.s.Now() + int64(c.Intn(2)), 0}}
 	case 19:
@@ -119,6 +119,8 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 		if c.Intn(6) == 0 {
 			return &DropRegion{other}
 		}
+	case 20, 21:
+		return c.homeBody(other, incarnation)
 	}
 	return &SyncKeys{other, incarnation, []KeyDoc{c.keyDoc(ref, k, other)}}
 }

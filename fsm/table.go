@@ -26,6 +26,8 @@ type commandRow struct {
 	remember bool
 	// initial tells that the kind may take effect before the region is initialized.
 	initial bool
+	// identity tells that the kind changes identities, which only their home region does.
+	identity bool
 
 	pointer func(Body) (Body, bool) // *T of T or *T
 	check   func(Body) error        // bounds that do not depend on the state; body is *T
@@ -76,6 +78,7 @@ func command[T any, P body[T]](apply func(*tx, P) outcome, options ...func(*comm
 
 func forgotten(r *commandRow) { r.remember = false }
 func initial(r *commandRow)   { r.initial = true }
+func identity(r *commandRow)  { r.identity = true }
 
 // since names the feature level that introduced the kind.
 func since(level int) func(*commandRow) { return func(r *commandRow) { r.level = level } }
@@ -86,10 +89,10 @@ func commandRows() []commandRow {
 		command(applyTermStart, initial, forgotten),
 		command(applyInitRegion, initial, forgotten),
 		command(applySetQuotas),
-		command(applyPutAccount),
-		command(applyPutAccessKey, forgotten),
-		command(applyDeleteAccessKey, forgotten),
-		command(applyPutServiceKey, forgotten, since(LevelServices)),
+		command(applyPutAccount, identity),
+		command(applyPutAccessKey, forgotten, identity),
+		command(applyDeleteAccessKey, forgotten, identity),
+		command(applyPutServiceKey, forgotten, identity, since(LevelServices)),
 		command(applyPutDomainKey),
 		command(applyPutAuditHead, forgotten),
 		command(applyPutAuthority, forgotten),
@@ -127,11 +130,11 @@ func commandRows() []commandRow {
 		command(applyCreateGrant),
 		command(applyDeleteGrant),
 		command(applyPurgeGrants, forgotten),
-		command(applyPutIdentity),
-		command(applyDeleteIdentity),
-		command(applyPutManagedPolicy),
-		command(applyDeleteManagedPolicy),
-		command(applySetAccessKeyStatus),
+		command(applyPutIdentity, identity),
+		command(applyDeleteIdentity, identity),
+		command(applyPutManagedPolicy, identity),
+		command(applyDeleteManagedPolicy, identity),
+		command(applySetAccessKeyStatus, identity),
 		command(applyPutRegionKeys, forgotten, since(LevelFederation)),
 		command(applyPutOtherRegion, forgotten, since(LevelFederation)),
 		command(applyForgetRegion, forgotten, since(LevelFederation)),
@@ -147,8 +150,12 @@ func commandRows() []commandRow {
 		command(applySyncKeys, forgotten, since(LevelFederation)),
 		command(applyTendKeys, forgotten, since(LevelFederation)),
 		command(applyDropEnds, forgotten, since(LevelFederation)),
-		command(applyPutOIDCProvider, since(LevelProviders)),
-		command(applyDeleteOIDCProvider, since(LevelProviders)),
+		command(applyPutOIDCProvider, identity, since(LevelProviders)),
+		command(applyDeleteOIDCProvider, identity, since(LevelProviders)),
+		command(applySyncIdentities, forgotten, since(LevelHome)),
+		command(applyAdoptHome, forgotten, since(LevelHome)),
+		command(applyReleaseHome, forgotten, since(LevelHome)),
+		command(applyPutFollower, forgotten, since(LevelHome)),
 	}...)
 }
 
@@ -240,6 +247,8 @@ func sizeOf(b Body) int {
 		return small + 192*len(b.Uses)
 	case *SyncKeys:
 		return small + 2048*len(b.Docs)
+	case *SyncIdentities:
+		return small + 1024*b.Rows.Len()
 	}
 	return small
 }

@@ -202,5 +202,12 @@ func (t *tx) judge(row *commandRow, c *Command) outcome {
 			return stale("a document of the read set has changed")
 		}
 	}
-	return row.apply(t, c.Body)
+	if out := t.elsewhere(row); !out.ok() {
+		return out
+	}
+	out := row.apply(t, c.Body)
+	if out.ok() && row.identity && t.d.region != nil && t.d.region.SharedFrom != 0 {
+		t.event(EventIdentities, "", "", nil)
+	}
+	return out
 }

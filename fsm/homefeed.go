@@ -1,0 +1,204 @@
+package fsm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// What a home tells of its identities. Every row has the index of its last change as its version, so that an index over versions is the
+// feed of changes; what was removed is remembered for as long as a region follows.
+
+// GoneIdentity is an identity that was removed while another region followed this one.
+type GoneIdentity struct {
+	// Index is that of the removal.
+	Index uint64      `cbor:"1,keyasint"`
+	Ref   IdentityRef `cbor:"2,keyasint"`
+}
+
+const (
+	tableGoneIdentities = "gone-identities"
+	// goneWindow is for how many entries of the log a removal is remembered; a region that is further behind compares in full.
+	goneWindow = 1 << 17
+)
+
+func (g *GoneIdentity) primary() []byte {
+	return append(binary.BigEndian.AppendUint64(nil, g.Index), g.Ref.key()...)
+}
+
+// key orders rows of all tables.
+func (r *IdentityRef) key() []byte { return name2([]byte{byte(r.Table)}, r.Account, r.Name) }
+
+func (a *Account) byFeed() []byte {
+	if a.Local {
+		return nil
+	}
+	return feedKey(a.Version, a.ID, "")
+}
+func (p *ManagedPolicy) byFeed() []byte { return feedKey(p.Version, p.Account, p.ID) }
+func (i *Identity) byFeed() []byte      { return feedKey(i.Version, i.Account, i.ID) }
+func (p *OIDCProvider) byFeed() []byte  { return feedKey(p.Version, p.Account, p.URL) }
+func (k *AccessKey) byFeed() []byte     { return feedKey(k.Version, k.Account, k.ID) }
+
+func (a *Account) ref() IdentityRef       { return IdentityRef{TableAccounts, "", a.ID} }
+func (p *ManagedPolicy) ref() IdentityRef { return IdentityRef{TablePolicies, "", p.ID} }
+func (i *Identity) ref() IdentityRef      { return IdentityRef{TableIdentities, "", i.ID} }
+func (p *OIDCProvider) ref() IdentityRef  { return IdentityRef{TableProviders, p.Account, p.URL} }
+func (k *AccessKey) ref() IdentityRef     { return IdentityRef{TableAccessKeys, "", k.ID} }
+
+// gone remembers the removal of an identity if another region follows.
+func (t *tx) gone(ref IdentityRef) {
+	if t.d.region.SharedFrom == 0 {
+		return
+	}
+	t.put(tableGoneIdentities, &GoneIdentity{t.index, ref})
+	trimmed := 0
+	for g := range from[GoneIdentity](&t.view, tableGoneIdentities, indexID, nil) {
+		if g.Index+goneWindow >= t.index || trimmed == 8 {
+			break
+		}
+		t.remove(tableGoneIdentities, g)
+		t.regionRow().SharedFrom = g.Index
+		trimmed++
+	}
+}
+
+// IdentitiesChangedAt is the index of the last change of an identity in this region's log. It says nothing in a region that follows
+// another one.
+func (s *State) IdentitiesChangedAt() (index uint64) {
+	if a := last[Account](&s.view, tableAccounts, indexFeed); a != nil {
+		index = max(index, a.Version)
+	}
+	if p := last[ManagedPolicy](&s.view, tableManagedPolicies, indexFeed); p != nil {
+		index = max(index, p.Version)
+	}
+	if i := last[Identity](&s.view, tableIdentities, indexFeed); i != nil {
+		index = max(index, i.Version)
+	}
+	if p := last[OIDCProvider](&s.view, tableOIDCProviders, indexFeed); p != nil {
+		index = max(index, p.Version)
+	}
+	if k := last[AccessKey](&s.view, tableAccessKeys, indexFeed); k != nil {
+		index = max(index, k.Version)
+	}
+	if g := last[GoneIdentity](&s.view, tableGoneIdentities, indexID); g != nil {
+		index = max(index, g.Index)
+	}
+	return index
+}
+
+// IdentitiesSince tells whether this state can say what has changed in its identities after an index: what was removed since then is
+// known.
+func (s *State) IdentitiesSince(index uint64) bool {
+	return s.region != nil && s.region.Home == nil && s.region.SharedFrom != 0 && index >= s.region.SharedFrom && index <= s.index
+}
+
+// IdentityChanges yields the identities that have changed after an index, and what was removed since, in an order that depends on the
+// state alone: pointers to rows of the state, or an IdentityRef. Index 0 is all there is and tells nothing of removals.
+func (s *State) IdentityChanges(after uint64) func(yield func(row any) bool) {
+	return func(yield func(row any) bool) {
+		bound := binary.BigEndian.AppendUint64(nil, after+1)
+		if after > 0 {
+			for g := range from[GoneIdentity](&s.view, tableGoneIdentities, indexID, bound) {
+				if !yield(g.Ref) {
+					return
+				}
+			}
+		}
+		_ = feed[Account](s, tableAccounts, bound, yield) &&
+			feed[ManagedPolicy](s, tableManagedPolicies, bound, yield) &&
+			feed[Identity](s, tableIdentities, bound, yield) &&
+			feed[OIDCProvider](s, tableOIDCProviders, bound, yield) &&
+			feed[AccessKey](s, tableAccessKeys, bound, yield)
+	}
+}
+
+func feed[T any](s *State, table string, bound []byte, yield func(any) bool) bool {
+	for row := range from[T](&s.view, table, indexFeed, bound) {
+		if !yield(row) {
+			return false
+		}
+	}
+	return true
+}
+
+// Add appends a row that IdentityChanges yielded, ready for its way to another region.
+func (r *IdentityRows) Add(row any) {
+	switch row := row.(type) {
+	case IdentityRef:
+		r.Gone = append(r.Gone, row)
+	case *Account:
+		r.Accounts = append(r.Accounts, Account{ID: row.ID, CreatedAt: row.CreatedAt, Version: row.Version})
+	case *ManagedPolicy:
+		p := *row
+		p.Attachments, p.Boundaries = 0, 0
+		r.Policies = append(r.Policies, p)
+	case *Identity:
+		i := *row
+		i.Members = 0
+		r.Identities = append(r.Identities, i)
+	case *OIDCProvider:
+		r.Providers = append(r.Providers, *row)
+	case *AccessKey:
+		k := *row
+		k.Domain, k.Secret = 0, nil
+		r.AccessKeys = append(r.AccessKeys, k)
+	}
+}
+
+// IdentityDigest is a digest of which identities the state has in which version. That of a region that follows another is the home's at
+// the same position.
+func (s *State) IdentityDigest() [sha256.Size]byte {
+	h := sha256.New()
+	var b bytes.Buffer
+	for ref, version := range s.identityRefs() {
+		b.Reset()
+		b.Write(ref.key())
+		b.WriteByte(0)
+		b.Write(binary.BigEndian.AppendUint64(nil, version))
+		h.Write(b.Bytes())
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// identityRefs yields every identity with its version, table by table in the order of primary keys.
+func (v *view) identityRefs() func(yield func(IdentityRef, uint64) bool) {
+	return func(yield func(IdentityRef, uint64) bool) {
+		for a := range from[Account](v, tableAccounts, indexID, nil) {
+			if !a.Local && !yield(a.ref(), a.Version) {
+				return
+			}
+		}
+		for p := range from[ManagedPolicy](v, tableManagedPolicies, indexID, nil) {
+			if !yield(p.ref(), p.Version) {
+				return
+			}
+		}
+		for i := range from[Identity](v, tableIdentities, indexID, nil) {
+			if !yield(i.ref(), i.Version) {
+				return
+			}
+		}
+		for p := range from[OIDCProvider](v, tableOIDCProviders, indexID, nil) {
+			if !yield(p.ref(), p.Version) {
+				return
+			}
+		}
+		for k := range from[AccessKey](v, tableAccessKeys, indexID, nil) {
+			if !yield(k.ref(), k.Version) {
+				return
+			}
+		}
+	}
+}
+
+// Lacking yields the identities of this state that are not among some rows, which are all that another region has.
+func (s *State) Lacking(all []*IdentityRows) (refs []IdentityRef) {
+	in := newIncoming(all)
+	for ref := range s.identityRefs() {
+		if in.rows[ref] == nil {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
