@@ -52,6 +52,9 @@ func (a *authenticator) authenticate(ctx context.Context, st *fsm.State, sig *si
 	if err := sig.Check(now, want.region, want.service); err != nil {
 		return nil, signatureFault(err)
 	}
+	if err := a.service.FreshIdentities(st); err != nil {
+		return nil, err
+	}
 	if sig.SessionToken != "" {
 		return a.session(ctx, st, sig, bodyHash, now)
 	}

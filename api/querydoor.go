@@ -37,6 +37,9 @@ type queryExchange struct {
 	op    *query.Operation
 	query error // what to answer instead of performing the operation, told after authentication
 	bad   *iamfault.Error
+	// relayed is the home's answer to a request about identities that live in another region; from is set in the home, for such a request.
+	relayed *forwardedAnswer
+	from    *foreign
 }
 
 // isForm accepts the content type of a form with any parameters.
@@ -202,6 +205,12 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 		// Credentials of GetSessionToken without a second factor are not for IAM.
 		return signatureFault(sigv4.UnrecognizedClient())
 	}
+	if home := st.Home(); home != nil && x.op.Write {
+		if x.from != nil {
+			return fault.Unavailable(errors.New("the region is not the home of identities any more"))
+		}
+		return x.forward(ctx, home)
+	}
 	if x.op.Write {
 		x.identify()
 		if first, ok := st.Repeat(x.call.CommandID, x.call.Attempt, x.call.Signature); ok {
@@ -215,6 +224,9 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 
 // caller is who has signed the request, or who brings a token in the place of a signature.
 func (x *queryExchange) caller(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
+	if x.from != nil {
+		return x.claimant(ctx, st, now)
+	}
 	if in, ok := x.in.(region.Bearer); ok && x.sig == nil {
 		return x.srv.bearers.bearer(ctx, st, in, now)
 	}
@@ -303,14 +315,7 @@ func (x *queryExchange) fail(err error) {
 
 // answer writes the answer and ends the event.
 func (x *queryExchange) answer(w http.ResponseWriter) {
-	var b []byte
-	status := http.StatusOK
-	if x.bad != nil {
-		status = x.bad.Status
-		b = query.AppendError(nil, x.api.Namespace, x.id, x.bad.Name, x.bad.Message, x.bad.SenderFault())
-	} else {
-		b = query.AppendAnswer(nil, x.api.Namespace, x.target, x.id, x.out)
-	}
+	status, b := x.render()
 	defer clear(b)
 	h := w.Header()
 	h.Set("X-Amzn-Requestid", x.id)
@@ -322,14 +327,28 @@ func (x *queryExchange) answer(w http.ResponseWriter) {
 	x.end(status)
 }
 
+// render is the answer in the protocol's words.
+func (x *queryExchange) render() (status int, b []byte) {
+	switch {
+	case x.bad != nil:
+		return x.bad.Status, query.AppendError(nil, x.api.Namespace, x.id, x.bad.Name, x.bad.Message, x.bad.SenderFault())
+	case x.relayed != nil:
+		return x.relayed.Status, x.relayed.Body
+	}
+	return http.StatusOK, query.AppendAnswer(nil, x.api.Namespace, x.target, x.id, x.out)
+}
+
 // end counts the call and tells the operator what went wrong on this side.
 func (x *queryExchange) end(status int) {
 	name, code := "unknown", "OK"
 	if x.op != nil {
 		name = x.op.Permission()
 	}
-	if x.bad != nil {
+	switch {
+	case x.bad != nil:
 		code = x.bad.Name
+	case x.relayed != nil && x.relayed.Code != "":
+		code = x.relayed.Code
 	}
 	x.srv.metrics.count(name, code, time.Since(x.start))
 	if x.bad == nil {

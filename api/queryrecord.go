@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/trentkms/trent/api/audit"
 	"github.com/trentkms/trent/region"
@@ -63,6 +64,10 @@ func (x *queryExchange) record() audit.Record {
 	if x.query == nil {
 		r.RequestParameters = x.op.AppendRequest(nil, x.in)
 	}
-	r.AdditionalEventData = notes(nil, c.Notes())
+	noted := c.Notes()
+	if x.from != nil {
+		noted = append(slices.Clip(noted), region.Note{Name: "receivedInRegion", Value: x.from.region})
+	}
+	r.AdditionalEventData = notes(nil, noted)
 	return r
 }

@@ -85,6 +85,9 @@ func (s *Server) foreignExchange(st *fsm.State, q *region.Question) (*exchange, 
 // claimed is the principal that another region has authenticated, as it stands in this region's state.
 func (a *authenticator) claimed(st *fsm.State, c *region.Claim, now time.Time) (*region.Caller, error) {
 	denied := fault.New(fault.AccessDeniedException, "The caller is not known in Region %s.", a.service.Region())
+	if err := a.service.FreshIdentities(st); err != nil {
+		return nil, err
+	}
 	if st.Account(c.Account) == nil {
 		return nil, denied
 	}

@@ -36,6 +36,9 @@ const maxOffline = 128
 
 // bearer verifies the token of a request that has no signature and returns the caller that it makes.
 func (b *bearers) bearer(ctx context.Context, st *fsm.State, in region.Bearer, now time.Time) (*region.Caller, error) {
+	if err := b.service.FreshIdentities(st); err != nil {
+		return nil, err
+	}
 	account, secret := in.Bearer()
 	token, err := oidc.Parse(string(secret.Bytes()))
 	if err != nil {

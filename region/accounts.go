@@ -56,6 +56,18 @@ func (s *Service) CreateAccount(ctx context.Context, id string) (*NewAccount, er
 	if err != nil {
 		return nil, err
 	}
+	if st.Home() != nil {
+		out := new(NewAccount)
+		return out, s.askHome(ctx, st, &IdentityAct{Name: "CreateAccount", Account: id}, out)
+	}
+	return s.createAccount(ctx, st, id, "")
+}
+
+// createAccount makes an account in the home of the identities; from is the region that was asked, "" for this one.
+func (s *Service) createAccount(ctx context.Context, st *fsm.State, id, from string) (*NewAccount, error) {
+	if !arn.ValidAccount(id) {
+		return nil, ErrAccountID
+	}
 	d := st.ActiveDomainKey()
 	switch {
 	case d == nil:
@@ -75,7 +87,7 @@ func (s *Service) CreateAccount(ctx context.Context, id string) (*NewAccount, er
 		return nil, err
 	}
 	event := func(name string) OperatorEvent {
-		return OperatorEvent{Name: name, At: s.Now(), Details: []Note{{"account", id}, {"accessKeyId", accessKeyID}}}
+		return OperatorEvent{Name: name, At: s.Now(), Details: askedIn([]Note{{"account", id}, {"accessKeyId", accessKeyID}}, from)}
 	}
 	if err := s.proposeOperator(ctx, st, &fsm.PutAccount{Account: fsm.Account{ID: id, CreatedAt: now}}, event("CreateAccount")); err != nil {
 		return nil, err

@@ -74,6 +74,9 @@ func (s *Service) PutRootAccessKey(ctx context.Context, account, id string, secr
 	if d == nil {
 		return errors.New("the region is not initialized")
 	}
+	if st.Home() != nil {
+		return errDecidedAtHome(st)
+	}
 	ak, err := s.sealAccessKey(ctx, d, account, id, secret, s.Now().UnixMilli())
 	if err != nil {
 		return err

@@ -20,6 +20,10 @@ type OtherRegions interface {
 	Ask(ctx context.Context, region string, question []byte) ([]byte, error)
 	// Changed tells that a multi-Region key was changed. It must not block.
 	Changed()
+	// Decide hands a request that changes identities to their home; see multiregion.Engine.
+	Decide(ctx context.Context, home string, request []byte) (reply []byte, incarnation, position uint64, err error)
+	// Identities returns the commands that take over all identities of another region; see multiregion.Engine.
+	Identities(ctx context.Context, region string, look bool) ([]*fsm.SyncIdentities, error)
 }
 
 // Federate gives the service its way to other regions. It is called once, before the service is used.

@@ -48,6 +48,8 @@ type Config struct {
 	Record func(InternalEvent) []byte
 	// RecordOperator renders the audit record of something that an operator did; nil writes none.
 	RecordOperator func(OperatorEvent) []byte
+	// MaxIdentityStaleness is for how long a region goes on with identities that it could not compare with their home's; 0 is for ever.
+	MaxIdentityStaleness time.Duration
 }
 
 // Use is one successful cryptographic operation on a key (spec 01 DEL-18).
@@ -65,7 +67,8 @@ type Service struct {
 	names arn.Scope
 	keys  *hsm.Cache
 	// others is the way to other regions, nil without one.
-	others OtherRegions
+	others    OtherRegions
+	homeWatch homeWatch
 	// grantTokenKeys are the keys of grant tokens, one for each version of the domain key that a token has named.
 	grantTokenKeys grantTokenKeys
 	// stale is empty but where planted.StaleAlias is planted.
@@ -122,6 +125,9 @@ func (s *Service) Hold(ctx context.Context, name string) (gate cluster.Gate, rel
 // Forget drops from the HSM what a change has taken away: a deleted key's material, material that was deleted, expired or
 // wrapped anew. It wins over a load in flight. It must be told every event of the state machine.
 func (s *Service) Forget(ev fsm.Event) {
+	if ev.Kind == fsm.EventIdentities || ev.Kind == fsm.EventRestored {
+		s.homeWatch.wake()
+	}
 	if ev.Kind == fsm.EventRestored {
 		s.keys.Purge()
 		return

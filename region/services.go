@@ -58,6 +58,9 @@ func (s *Service) OperatorAccount(st *fsm.State) string {
 	if r == nil {
 		return ""
 	}
+	if r.Operator != "" {
+		return r.Operator
+	}
 	for a := range st.Accounts("") {
 		if a.CreatedAt == r.CreatedAt {
 			return a.ID
@@ -98,6 +101,18 @@ func (s *Service) RegisterService(ctx context.Context, name string) (*Registered
 	if err != nil {
 		return nil, err
 	}
+	if st.Home() != nil {
+		out := new(RegisteredService)
+		return out, s.askHome(ctx, st, &IdentityAct{Name: "CreateService", Service: name}, out)
+	}
+	return s.registerService(ctx, st, name, "")
+}
+
+// registerService registers a service in the home of the identities; from is the region that was asked, "" for this one.
+func (s *Service) registerService(ctx context.Context, st *fsm.State, name, from string) (*RegisteredService, error) {
+	if len(name) > maxServiceName || !serviceNamePattern.MatchString(name) || strings.HasSuffix(name, "."+s.cfg.Region) {
+		return nil, ErrServiceName
+	}
 	d := st.ActiveDomainKey()
 	if d == nil {
 		return nil, errors.New("the region is not initialized")
@@ -120,7 +135,7 @@ func (s *Service) RegisterService(ctx context.Context, name string) (*Registered
 		return nil, err
 	}
 	row.Principal = fsm.ServicePrefix + name
-	if err := s.proposeOperator(ctx, st, &fsm.PutServiceKey{AccessKey: *row}, s.serviceEvent("CreateService", name, id)); err != nil {
+	if err := s.proposeOperator(ctx, st, &fsm.PutServiceKey{AccessKey: *row}, s.serviceEvent("CreateService", name, id, from)); err != nil {
 		return nil, err
 	}
 	return &RegisteredService{name, ServicePrincipal(name), []ServiceAccessKey{{id, string(secret.Bytes()), millis(row.CreatedAt)}}}, nil
@@ -156,13 +171,21 @@ func (s *Service) DeleteService(ctx context.Context, name, accessKeyID string) e
 	if err != nil {
 		return err
 	}
+	if st.Home() != nil {
+		return s.askHome(ctx, st, &IdentityAct{Name: "DeleteService", Service: name, AccessKeyID: accessKeyID}, nil)
+	}
+	return s.deleteService(ctx, st, name, accessKeyID, "")
+}
+
+// deleteService is DeleteService in the home of the identities; from is the region that was asked, "" for this one.
+func (s *Service) deleteService(ctx context.Context, st *fsm.State, name, accessKeyID, from string) error {
 	found := false
 	for k := range st.AccessKeysOf(s.OperatorAccount(st), fsm.ServicePrefix+name) {
 		if accessKeyID != "" && k.ID != accessKeyID {
 			continue
 		}
 		found = true
-		if err := s.proposeOperator(ctx, st, &fsm.DeleteAccessKey{ID: k.ID}, s.serviceEvent("DeleteService", name, k.ID)); err != nil {
+		if err := s.proposeOperator(ctx, st, &fsm.DeleteAccessKey{ID: k.ID}, s.serviceEvent("DeleteService", name, k.ID, from)); err != nil {
 			return err
 		}
 	}
@@ -172,8 +195,8 @@ func (s *Service) DeleteService(ctx context.Context, name, accessKeyID string) e
 	return nil
 }
 
-func (s *Service) serviceEvent(event, name, accessKeyID string) OperatorEvent {
-	return OperatorEvent{Name: event, At: s.Now(), Details: []Note{{"service", name}, {"accessKeyId", accessKeyID}}}
+func (s *Service) serviceEvent(event, name, accessKeyID, from string) OperatorEvent {
+	return OperatorEvent{Name: event, At: s.Now(), Details: askedIn([]Note{{"service", name}, {"accessKeyId", accessKeyID}}, from)}
 }
 
 // Registered tells whether a policy names a registered service, by its principal plain or with the region.

@@ -145,7 +145,7 @@ func adminStatusCode(err error) int {
 	switch {
 	case errors.Is(err, cluster.ErrNoSuchMember), errors.Is(err, region.ErrUnknownRegion):
 		return http.StatusNotFound
-	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember):
+	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember), errors.Is(err, region.ErrVanish):
 		return http.StatusConflict
 	}
 	return http.StatusServiceUnavailable

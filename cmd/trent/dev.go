@@ -268,6 +268,9 @@ func (o *devOptions) credentials(ctx context.Context, n *node) (id string, secre
 
 // putAccessKey makes the given credentials the account's, if they are not already.
 func (o *devOptions) putAccessKey(ctx context.Context, n *node, st *fsm.State) error {
+	if st.Home() != nil {
+		return nil // the region that decides has it
+	}
 	given := shape.NewSecret([]byte(o.secretKey))
 	if ak := st.AccessKey(o.accessKey); ak != nil {
 		if ak.Account != o.account {

@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/arn"
 )
 
@@ -85,6 +87,9 @@ func (o *devOptions) runRegions(cmd *cobra.Command) error {
 	defer clear(federation.env.secret)
 	if err == nil {
 		err = federation.federate(ctx)
+	}
+	if err == nil {
+		err = federation.settle(ctx)
 	}
 	if err == nil {
 		err = federation.announce(cmd)
@@ -235,6 +240,37 @@ func join2(ctx context.Context, a, b *node) (err error) {
 		}
 	}
 	return err
+}
+
+// settle makes the first region the home of the others' identities, so that one set of users works everywhere. A region that has a home, or
+// identities of its own that the first one lacks, stays as it is.
+func (f *devFederation) settle(ctx context.Context) error {
+	home := f.groups[0].nodes[0]
+	if home.cluster.State().Home() != nil {
+		return nil
+	}
+	for _, g := range f.groups[1:] {
+		n := g.nodes[0]
+		if n.cluster.State().Home() != nil {
+			continue
+		}
+		change, err := n.service.AdoptHome(ctx, home.cfg.Region, false, false)
+		for tries := 0; err != nil && !errors.Is(err, region.ErrVanish) && tries < 5; tries++ { // the regions have met a moment ago
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			change, err = n.service.AdoptHome(ctx, home.cfg.Region, false, false)
+		}
+		switch {
+		case errors.Is(err, region.ErrVanish):
+			n.log.Warn("the region keeps identities of its own, which the first region does not have; 'trent operator region home' changes that",
+				"home", home.cfg.Region, "own", change.Vanish)
+		case err != nil:
+			return fmt.Errorf("region %s: follow the identities of %s: %w", n.cfg.Region, home.cfg.Region, err)
+		}
+	}
+	return nil
 }
 
 func (n *node) federatedWith(name string) bool {

@@ -200,6 +200,9 @@ func (n *node) event(ev fsm.Event) {
 	case <-n.opened:
 		n.service.Forget(ev)
 		n.server.Forget(ev)
+		if ev.Kind == fsm.EventIdentities && n.engine != nil {
+			n.engine.Changed() // regions that follow learn of it at once
+		}
 	default:
 	}
 }

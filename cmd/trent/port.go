@@ -100,6 +100,11 @@ func (n *node) openRegions() error {
 		},
 		Synchronized: api.SynchronizedRecord(n.cfg.Partition, n.cfg.Region, n.cluster.Now),
 		TookOver:     tookOver, Carried: carried,
+		Identities: n.service,
+		Decide: func(ctx context.Context, from string, request []byte) ([]byte, error) {
+			return n.server.DecideForwarded(ctx, from, request)
+		},
+		IdentitiesSynchronized: api.SynchronizedIdentitiesRecord(n.cfg.Region, n.cluster.Now),
 	})
 	n.service.Federate(n.engine)
 	n.regions.SetLag(n.lags)

@@ -41,6 +41,12 @@ type regionForgetWish struct {
 	Force  bool `json:"force,omitempty"`
 }
 
+// regionHomeWish is the body of POST /v1/regions/{name}/home.
+type regionHomeWish struct {
+	DryRun  bool `json:"dryRun,omitempty"`
+	Replace bool `json:"replace,omitempty"`
+}
+
 var errNoRegions = errors.New("this node has no cluster block in its configuration: nodes of other regions cannot meet it")
 
 func (n *node) routeRegions(mux *adminMux) {
@@ -92,6 +98,13 @@ func (n *node) routeRegions(mux *adminMux) {
 			return nil, fmt.Errorf("the request: %w", err)
 		}
 		return n.regions.ForgetRegion(ctx, name, wish.DryRun, wish.Force)
+	})
+	route("POST /v1/regions/{name}/home", func(ctx context.Context, name string, body []byte) (any, error) {
+		var wish regionHomeWish
+		if err := json.Unmarshal(body, &wish); err != nil {
+			return nil, fmt.Errorf("the request: %w", err)
+		}
+		return n.service.AdoptHome(ctx, name, wish.DryRun, wish.Replace)
 	})
 }
 
@@ -291,7 +304,7 @@ func regionCommand() *cobra.Command {
 	f.add(forget)
 	forget.Flags().BoolVar(&wish.DryRun, "dry-run", false, "only tell what it would mean")
 	forget.Flags().BoolVar(&wish.Force, "force", false, "forget the region although it is reachable")
-	cmd.AddCommand(forget)
+	cmd.AddCommand(forget, regionHomeCommand())
 	return cmd
 }
 

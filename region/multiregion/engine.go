@@ -52,6 +52,13 @@ type Config struct {
 	TookOver func(region string, delay time.Duration)
 	// Carried is told of each request to another region that was answered, with the bytes that both took. nil is none.
 	Carried func(region string, sent, received int)
+	// Identities moves identities between regions; nil moves none.
+	Identities Identities
+	// Decide decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
+	// that nothing was decided.
+	Decide func(ctx context.Context, from string, request []byte) ([]byte, error)
+	// IdentitiesSynchronized renders the audit record of taking over rows of the home's identities, for the operator's account.
+	IdentitiesSynchronized func(account, home string, position uint64, rows int) []byte
 	// Every is how often positions are exchanged; 1 s if 0. What happens rarely is a multiple of it.
 	Every  time.Duration
 	Logger *slog.Logger
@@ -77,6 +84,9 @@ type Engine struct {
 	mu    sync.Mutex
 	peers map[string]*peer // guarded by mu
 	trail trail            // guarded by mu
+	held  map[string]held  // guarded by mu: by region, what is told it in parts
+	// homeNews wakes whoever follows the home of the identities; it holds one token.
+	homeNews chan struct{}
 	// changed wakes whoever tells the others that there is something new; it holds one token.
 	changed chan struct{}
 	// background are the calls that nobody waits for; Run ends after them.
@@ -103,7 +113,7 @@ func New(cfg Config) *Engine {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, changed: make(chan struct{}, 1)}
+	return &Engine{cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, held: map[string]held{}, homeNews: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 func (e *Engine) peer(region string) *peer {
@@ -132,6 +142,7 @@ func (e *Engine) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer e.background.Wait()
+	running.Go(func() { e.followHome(ctx) })
 	follow := map[string]bool{}
 	e.lead(e.cfg.Cluster.State(), time.Now())
 	running.Go(func() { e.watchFeed(ctx) })
@@ -282,6 +293,9 @@ func (e *Engine) callWithin(ctx context.Context, limit time.Duration, region str
 		return nil, errors.New("multiregion: the region is not initialized, or has not begun its new incarnation")
 	}
 	r.Version, r.Incarnation, r.Forgets = version, st.Region().Incarnation(), st.Forgets()
+	if h := st.Home(); h != nil {
+		r.Home = h.Name
+	}
 	b, err := encode(r)
 	if err != nil {
 		return nil, err

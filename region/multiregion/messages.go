@@ -26,7 +26,9 @@ const (
 	kindMaterials kind = 5 // hand out key material
 	kindAsk       kind = 6 // may this caller do that in your region?
 
-	kindSessions kind = 20 // hand out your session keys
+	kindSessions   kind = 22 // hand out your session keys
+	kindIdentities kind = 20 // what has changed in your identities after a position?
+	kindDecide     kind = 21 // decide about identities in the place of a region that follows
 )
 
 // request is what one region sends to another.
@@ -51,6 +53,15 @@ type request struct {
 	Wanted []Wanted `cbor:"17,keyasint,omitempty"`
 	// Question of kindAsk.
 	Question []byte `cbor:"18,keyasint,omitempty"`
+
+	// Home is the region in which the sender's identities are decided, "" if that is the sender.
+	Home string `cbor:"40,keyasint,omitempty"`
+	// PositionIn of kindIdentities is the receiver's incarnation that Position is of. Full asks for all there is, Look without following,
+	// Digest for that of all identities.
+	PositionIn uint64 `cbor:"41,keyasint,omitempty"`
+	Full       bool   `cbor:"42,keyasint,omitempty"`
+	Look       bool   `cbor:"43,keyasint,omitempty"`
+	Digest     bool   `cbor:"44,keyasint,omitempty"`
 }
 
 // answer is what comes back.
@@ -74,6 +85,10 @@ type answer struct {
 	// Sessions is fsm.SessionKeysDigest of the region's own session keys. SessionBundle answers kindSessions.
 	Sessions      uint64         `cbor:"32,keyasint,omitempty"`
 	SessionBundle *SessionBundle `cbor:"33,keyasint,omitempty"`
+
+	// Told of kindIdentities is an encoded part of what the region tells, Signature that of its HSM over it.
+	Told      []byte `cbor:"40,keyasint,omitempty"`
+	Signature []byte `cbor:"41,keyasint,omitempty"`
 }
 
 // entry is one key in a comparison.

@@ -37,6 +37,9 @@ func (e *Engine) Serve(ctx context.Context, from string, payload []byte) ([]byte
 			return nil, errors.New("the region cannot read its state now")
 		}
 	}
+	if err := e.follows(ctx, st, from, r); err != nil {
+		return nil, errors.New("the region cannot write now")
+	}
 	a, err := e.serve(ctx, st, from, r)
 	if err != nil {
 		return nil, err
@@ -51,7 +54,12 @@ func (e *Engine) serve(ctx context.Context, st *fsm.State, from string, r *reque
 	switch r.Kind {
 	case kindPoke:
 		poke(e.peer(from).wake)
+		poke(e.homeNews)
 		return &answer{}, nil
+	case kindIdentities:
+		return e.tellIdentities(ctx, st, from, r)
+	case kindDecide:
+		return e.decide(ctx, st, from, r)
 	case kindPull:
 		return pullAnswer(st, from, r)
 	case kindCompare:

@@ -1,0 +1,266 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/trentkms/trent/api/audit"
+	"github.com/trentkms/trent/api/policy"
+	"github.com/trentkms/trent/api/query"
+	"github.com/trentkms/trent/api/sigv4"
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region"
+	"github.com/trentkms/trent/region/fault"
+)
+
+// Requests that change identities, in a region that is not their home. The node that received one has authenticated it on its own region's
+// state and hands it to the home as it came. The home verifies the signature itself and decides, performs and records it like one of its own.
+// What credentials of a session say is the asking region's word: it has issued them.
+
+// forwardedRequest is a request on its way to the home of the identities.
+type forwardedRequest struct {
+	RequestID string      `json:"requestId"`
+	Method    string      `json:"method"`
+	URI       string      `json:"uri"`
+	Host      string      `json:"host"`
+	Header    http.Header `json:"header"`
+	// Length and Encoding are what net/http takes out of the headers.
+	Length   int64    `json:"length"`
+	Encoding []string `json:"encoding,omitempty"`
+	Body     []byte   `json:"body"`
+	// Remote is the client's address, TLS its connection's; nil without.
+	Remote string              `json:"remote"`
+	TLS    *forwardedTLS       `json:"tls,omitempty"`
+	Via    forwardedDoor       `json:"via"`
+	Claim  *region.Claim       `json:"claim,omitempty"` // of a session
+	Act    *region.IdentityAct `json:"act,omitempty"`   // of an operator, instead of all else
+}
+
+type forwardedTLS struct {
+	Version uint16      `json:"version"`
+	Suite   uint16      `json:"suite"`
+	Curve   tls.CurveID `json:"curve"`
+}
+
+// forwardedDoor is the endpoint over which a request came. Its policy was asked before the request went on.
+type forwardedDoor struct {
+	VpceID string `json:"vpceId,omitempty"`
+	VpcID  string `json:"vpcId,omitempty"`
+	Secure bool   `json:"secure,omitempty"`
+}
+
+// forwardedAnswer is what the client is to be told.
+type forwardedAnswer struct {
+	Status int `json:"status"`
+	// Code is the name of an error, "" for success.
+	Code string `json:"code,omitempty"`
+	Body []byte `json:"body,omitempty"`
+	// Key and Sealed take the place of Body where it holds a secret.
+	Key    []byte `json:"key,omitempty"`
+	Sealed []byte `json:"sealed,omitempty"`
+}
+
+// forward has the home decide a request.
+func (x *queryExchange) forward(ctx context.Context, home *fsm.HomeRegion) error {
+	if err := x.throughEndpoint(); err != nil {
+		return err
+	}
+	c := &x.call
+	f := forwardedRequest{
+		RequestID: x.id, Method: x.r.Method, URI: x.r.URL.RequestURI(), Host: x.r.Host, Header: x.r.Header, Length: x.r.ContentLength,
+		Encoding: x.r.TransferEncoding, Body: x.body, Remote: x.r.RemoteAddr, Via: forwardedDoor{x.via.VpceID, x.via.VpcID, x.via.Secure},
+	}
+	if t := x.r.TLS; t != nil {
+		f.TLS = &forwardedTLS{t.Version, t.CipherSuite, t.CurveID}
+	}
+	if c.Caller.Session != nil {
+		claim := c.Edge.Claim(c)
+		f.Claim = &claim
+	}
+	b, err := json.Marshal(&f)
+	if err != nil {
+		return fault.Internal(err)
+	}
+	reply, err := x.srv.service.DecideAtHome(ctx, home.Name, b)
+	if err != nil {
+		return err
+	}
+	a, err := x.srv.openForwarded(ctx, x.id, home.Name, reply)
+	if err != nil {
+		return err
+	}
+	x.relayed, x.unrecorded = a, true // the home has recorded it
+	return nil
+}
+
+// openForwarded reads the home's answer.
+func (s *Server) openForwarded(ctx context.Context, id, home string, reply []byte) (*forwardedAnswer, error) {
+	var a forwardedAnswer
+	if err := json.Unmarshal(reply, &a); err != nil {
+		return nil, region.HomeFault(home, fmt.Errorf("unreadable answer: %w", err))
+	}
+	if len(a.Sealed) == 0 {
+		return &a, nil
+	}
+	st, err := s.service.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if a.Body, err = s.service.OpenAnswer(ctx, st, []byte(id), a.Key, a.Sealed); err != nil {
+		return nil, region.HomeFault(home, err)
+	}
+	return &a, nil
+}
+
+// throughEndpoint holds the request to the policy of the endpoint over which it came, which the home does not know.
+func (x *queryExchange) throughEndpoint() error {
+	if x.via.policy.Load() == nil {
+		return nil
+	}
+	c := &x.call
+	r := x.srv.service.NewResolver(c, x.op.Permission(), false, false)
+	if err := x.in.Resolve(&r); err != nil {
+		return err
+	}
+	if len(c.Targets) == 0 {
+		return x.srv.authz.throughEndpoint(&x.exchange, x.op.Permission())
+	}
+	for i := range c.Targets {
+		req, err := x.srv.authz.request(&x.exchange, &c.Targets[i])
+		if err != nil {
+			return err
+		}
+		if d := policy.DecideEndpoint(req); !d.Allowed() {
+			x.refusedByEndpoint(req.Action, c.Targets[i].ARN)
+			return fault.Denied("%s", d.Message(c.Caller.ARN, req.Action, c.Targets[i].ARN))
+		}
+	}
+	return nil
+}
+
+// foreign is what the home knows of a request that another region has received.
+type foreign struct {
+	region string
+	claim  *region.Claim
+}
+
+// DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
+// that nothing was decided.
+func (s *Server) DecideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
+	var f forwardedRequest
+	if err := json.Unmarshal(request, &f); err != nil {
+		return nil, errors.New("unreadable request")
+	}
+	if f.Act != nil {
+		return s.service.PerformAct(ctx, from, f.RequestID, f.Act)
+	}
+	uri, err := url.ParseRequestURI(f.URI)
+	if err != nil || len(f.Body) > maxForm {
+		return nil, errors.New("unreadable request")
+	}
+	r := &http.Request{
+		Method: f.Method, URL: uri, Host: f.Host, Header: f.Header, ContentLength: f.Length, TransferEncoding: f.Encoding, RemoteAddr: f.Remote,
+		RequestURI: f.URI,
+	}
+	if f.TLS != nil {
+		r.TLS = &tls.ConnectionState{Version: f.TLS.Version, CipherSuite: f.TLS.Suite, CurveID: f.TLS.Curve}
+	}
+	via := &Endpoint{VpceID: f.Via.VpceID, VpcID: f.Via.VpcID, Secure: f.Via.Secure}
+	x := &queryExchange{
+		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: &foreign{from, f.Claim},
+	}
+	defer x.wipe()
+	defer x.leave()
+	if !x.arrive() {
+		return nil, errors.New("too many requests in flight")
+	}
+	x.fail(x.protectForeign(ctx))
+	if x.op != nil && x.audits() {
+		if err := x.writeRecord(context.Background()); err != nil {
+			x.out = nil
+			x.fail(recordFault(err))
+		}
+	}
+	return x.reply(ctx)
+}
+
+// protectForeign is protect for a request of another region: only what changes identities is decided for others.
+func (x *queryExchange) protectForeign(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	form, err := query.ParseForm(x.body)
+	if err != nil {
+		return fault.New(fault.ValidationException, "%s", err.Error())
+	}
+	if x.decode(form); x.op == nil || !x.op.Write {
+		return fault.New(fault.UnsupportedOperationException, "The operation is not decided for other Regions.")
+	}
+	return x.run(ctx)
+}
+
+// reply is what the region that asks is to tell its client.
+func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
+	status, body := x.render()
+	defer clear(body)
+	x.end(status)
+	a := forwardedAnswer{Status: status, Body: body}
+	if x.bad != nil {
+		a.Code = x.bad.Name
+	} else if hasSecret(x.out) {
+		st, err := x.srv.service.View(ctx)
+		if err != nil {
+			return nil, errors.New("the region cannot read its state now")
+		}
+		a.Body = nil
+		if a.Key, a.Sealed, err = x.srv.service.SealAnswer(ctx, st, x.from.region, []byte(x.id), body); err != nil {
+			x.srv.log.Error("an answer with a secret cannot be handed to the region that asked; what it is about was made", "region", x.from.region, "error", err)
+			return nil, errors.New("the answer cannot be sealed now")
+		}
+	}
+	return json.Marshal(&a)
+}
+
+// claimant is the caller of a request that another region has received. Long-term credentials sign for themselves: the home has their secrets,
+// and knows first when they end.
+func (x *queryExchange) claimant(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
+	if x.sig.SessionToken == "" {
+		want := x.scope()
+		if want.region != globalRegion {
+			want.region = x.from.region
+		}
+		return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, want)
+	}
+	claim := x.from.claim
+	if claim == nil || claim.Session == nil || claim.AccessKeyID != x.sig.AccessKeyID || claim.Session.Ended(st) {
+		return nil, signatureFault(sigv4.UnrecognizedClient())
+	}
+	return x.srv.authn.claimed(st, claim, now)
+}
+
+// hasSecret tells whether an answer must not cross to another region as it is.
+func hasSecret(out any) bool {
+	_, is := out.(*region.CreateAccessKeyOutput)
+	return is
+}
+
+// SynchronizedIdentitiesRecord renders the record of taking over identities from their home.
+func SynchronizedIdentitiesRecord(regionName string, now func() time.Time) func(account, home string, position uint64, rows int) []byte {
+	return func(account, home string, position uint64, rows int) []byte {
+		r := audit.Record{
+			UserIdentity: audit.InternalIdentity(account), EventTime: now(), EventSource: operatorSource, EventName: "SynchronizeIdentities", AWSRegion: regionName,
+			SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, RequestID: newID(), EventID: newID(), RecipientAccountID: account,
+			ResponseElements: fmt.Appendf(audit.AppendString([]byte(`{"homeRegion":`), home), `,"position":%d,"changes":%d}`, position, rows),
+		}
+		return r.AppendJSON(nil)
+	}
+}

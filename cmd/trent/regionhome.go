@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trentkms/trent/region"
+)
+
+func regionHomeCommand() *cobra.Command {
+	var f adminFlags
+	var wish regionHomeWish
+	cmd := &cobra.Command{
+		Use: "home REGION", Short: "Have the identities of this region decided in another one, or in this one again", Args: arguments(cobra.ExactArgs(1)),
+		Long: "Have the identities of this region (accounts, users, groups, roles, policies, providers, access keys, services) decided in another\n" +
+			"region, their home: this region takes over what the home has and follows it. Keys, grants and aliases stay. Identities that\n" +
+			"the home does not have are removed, which has to be confirmed with --replace; --dry-run lists them. With the name of this\n" +
+			"region it is the home of its identities again, with those that it has.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out region.HomeChange
+			if err := f.call(cmd.Context(), http.MethodPost, "/v1/regions/"+args[0]+"/home", wish, &out); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), out, func(w io.Writer) error { return printHomeChange(w, &out) })
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&wish.DryRun, "dry-run", false, "only tell what it would mean")
+	cmd.Flags().BoolVar(&wish.Replace, "replace", false, "remove the identities that the home does not have")
+	return cmd
+}
+
+func printHomeChange(w io.Writer, c *region.HomeChange) error {
+	verb := "Identities are decided in region %s from now on.\n"
+	if c.DryRun {
+		verb = "Identities would be decided in region %s; nothing is changed.\n"
+	}
+	_, err := fmt.Fprintf(w, verb, c.Home)
+	if err == nil && c.Rows > 0 {
+		_, err = fmt.Fprintf(w, "taken over           %d\n", c.Rows)
+	}
+	for _, name := range c.Vanish {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "removed              %s\n", name)
+		}
+	}
+	return err
+}

@@ -1,0 +1,419 @@
+package multiregion
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/trentkms/trent/fsm"
+)
+
+// Identities that live in a home region: a region that follows asks its home, every second and when it is poked, what has changed after the
+// index that it is at, and takes that over as one change. docs/multi-region.md has the protocol.
+
+// Identities is what an engine asks of its region about identities; *region.Service is it.
+type Identities interface {
+	// HandOutSecrets wraps the secrets of access keys for another region's HSM: a fresh key, and one sealed secret for each access key.
+	HandOutSecrets(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, keys []fsm.AccessKey) (key []byte, sealed [][]byte, err error)
+	// TakeInSecrets seals secrets that another region has handed out under this region's domain key, into the access keys.
+	TakeInSecrets(ctx context.Context, st *fsm.State, key []byte, sealed [][]byte, keys []fsm.AccessKey) error
+	// SignIdentities signs what is told to another region in answer to a nonce, VerifyIdentities checks that.
+	SignIdentities(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, nonce, told []byte) ([]byte, error)
+	VerifyIdentities(st *fsm.State, from *fsm.OtherRegion, nonce, told, signature []byte) error
+	// OperatorAccount is the account whose identities look after the region.
+	OperatorAccount(st *fsm.State) string
+}
+
+// told is a part of what a home tells, as it is signed.
+type told struct {
+	Position uint64           `cbor:"1,keyasint"` // of the home's log: the same in all parts
+	Full     bool             `cbor:"2,keyasint,omitempty"`
+	Operator string           `cbor:"3,keyasint"`
+	Rows     fsm.IdentityRows `cbor:"4,keyasint"`
+	// Key is the wrapped key under which Secrets are sealed, one for each access key of the rows.
+	Key     []byte   `cbor:"5,keyasint,omitempty"`
+	Secrets [][]byte `cbor:"6,keyasint,omitempty"`
+	// Digest is that of all identities at Position, if it was asked for.
+	Digest []byte `cbor:"7,keyasint,omitempty"`
+}
+
+const (
+	// toldBytes is about how large a part gets before its last row: with that one it fits into a command.
+	toldBytes = 160 << 10
+	toldRows  = 2048
+	// maxTold bounds the rows of one synchronization that are gathered in memory before they are taken over.
+	maxTold = 2_000_000
+	// noteEvery is how often the log learns how current the identities are while nothing changes.
+	noteEvery = 10 * time.Second
+	// holdFor is how long a home keeps the state that it tells in parts.
+	holdFor = time.Minute
+)
+
+// textModes read what a region tells: texts that clients have put need not be UTF-8.
+var textModes = sync.OnceValue(func() cbor.DecMode {
+	dec, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 16, MaxArrayElements: 8192, MaxMapPairs: 64,
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, UTF8: cbor.UTF8DecodeInvalid,
+	}.DecMode()
+	if err != nil {
+		panic("multiregion: CBOR decoding options: " + err.Error())
+	}
+	return dec
+})
+
+func decodeTold(b []byte) (*told, error) {
+	var t told
+	if err := textModes().Unmarshal(b, &t); err != nil {
+		return nil, errors.New("multiregion: unreadable identities")
+	}
+	if len(t.Secrets) != len(t.Rows.AccessKeys) || t.Position == 0 {
+		return nil, errors.New("multiregion: identities out of bounds")
+	}
+	if err := t.Rows.Check(); err != nil {
+		return nil, fmt.Errorf("multiregion: identities: %w", err)
+	}
+	return &t, nil
+}
+
+// held is a state that is told in parts to one region.
+type held struct {
+	st    *fsm.State
+	since time.Time
+}
+
+// hold keeps the state for the next part.
+func (e *Engine) hold(region string, st *fsm.State) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held[region] = held{st, time.Now()}
+}
+
+// heldFor returns the state that is told to a region, nil if it is not the one at an index; done forgets it.
+func (e *Engine) heldFor(region string, index uint64) *fsm.State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.held[region]
+	if !ok || time.Since(h.since) > holdFor || h.st.Index() != index {
+		delete(e.held, region)
+		return nil
+	}
+	return h.st
+}
+
+func (e *Engine) letGo(region string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.held, region)
+}
+
+// follows keeps in step with what a region says of where its identities live.
+func (e *Engine) follows(ctx context.Context, st *fsm.State, from string, r *request) error {
+	o := st.OtherRegion(from)
+	following := r.Home == st.Region().Name || r.Kind == kindIdentities && !r.Look
+	if following == o.Follows || following && st.Home() != nil {
+		return nil
+	}
+	return e.propose(ctx, &fsm.PutFollower{Region: from, Incarnation: r.Incarnation, Follows: following})
+}
+
+// tellIdentities answers what has changed after a position, or all there is.
+func (e *Engine) tellIdentities(ctx context.Context, st *fsm.State, from string, r *request) (*answer, error) {
+	if h := st.Home(); h != nil {
+		return nil, fmt.Errorf("the identities of region %s are decided in region %s: that is the one to follow", st.Region().Name, h.Name)
+	}
+	if e.cfg.Identities == nil || len(r.Nonce) != nonceSize {
+		return nil, errors.New("a request out of bounds")
+	}
+	after, offset := r.Position, uint64(0)
+	if r.Full || r.PositionIn != st.Region().Incarnation() || !st.IdentitiesSince(after) {
+		after = 0
+	}
+	if r.Cursor != nil {
+		if len(r.Cursor) != 24 {
+			return nil, errors.New("unreadable cursor")
+		}
+		if st = e.heldFor(from, binary.BigEndian.Uint64(r.Cursor)); st == nil {
+			return nil, errors.New("the state that was told in parts is not there any more; ask again from the beginning")
+		}
+		after, offset = binary.BigEndian.Uint64(r.Cursor[8:]), binary.BigEndian.Uint64(r.Cursor[16:])
+	}
+	t := &told{Position: st.Index(), Full: after == 0, Operator: e.cfg.Identities.OperatorAccount(st)}
+	next := gather(st, after, offset, &t.Rows)
+	a := &answer{}
+	if next > 0 {
+		e.hold(from, st)
+		a.Next = binary.BigEndian.AppendUint64(nil, st.Index())
+		a.Next = binary.BigEndian.AppendUint64(a.Next, after)
+		a.Next = binary.BigEndian.AppendUint64(a.Next, next)
+	} else {
+		e.letGo(from)
+		if r.Digest {
+			sum := st.IdentityDigest()
+			t.Digest = sum[:]
+		}
+	}
+	return a, e.sealTold(ctx, st, from, r.Nonce, t, a)
+}
+
+// gather takes rows until a part is full, and returns where the next part begins, 0 at the end.
+func gather(st *fsm.State, after, offset uint64, rows *fsm.IdentityRows) (next uint64) {
+	size, n := 0, uint64(0)
+	for row := range st.IdentityChanges(after) {
+		if n++; n <= offset {
+			continue
+		}
+		if size >= toldBytes || rows.Len() >= toldRows {
+			return n - 1
+		}
+		rows.Add(row)
+		size += rowSize(row)
+	}
+	return 0
+}
+
+// rowSize is about how many bytes a row takes.
+func rowSize(row any) int {
+	n := 256
+	switch row := row.(type) {
+	case *fsm.ManagedPolicy:
+		for i := range row.Versions {
+			n += len(row.Versions[i].Document) + 32
+		}
+		n += len(row.Description) + 512*len(row.Tags)
+	case *fsm.Identity:
+		for i := range row.Inline {
+			n += len(row.Inline[i].Document) + 128
+		}
+		n += len(row.Trust) + len(row.Description) + 512*len(row.Tags) + 64*len(row.Attached) + 128*len(row.TrustPrincipals)
+	case *fsm.OIDCProvider:
+		n += len(row.Keys) + 256*len(row.ClientIDs) + 512*len(row.Tags)
+	}
+	return n
+}
+
+// sealTold wraps the secrets and signs. What says nothing is not signed: it is asked for every second.
+func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, nonce []byte, t *told, a *answer) (err error) {
+	o := st.OtherRegion(from)
+	fail := func(err error) error {
+		e.log.Warn("identities: cannot tell a region that follows", "region", from, "error", err)
+		return errors.New("the region cannot hand out its identities now")
+	}
+	if len(t.Rows.AccessKeys) > 0 {
+		if t.Key, t.Secrets, err = e.cfg.Identities.HandOutSecrets(ctx, st, o, t.Rows.AccessKeys); err != nil {
+			return fail(err)
+		}
+	}
+	if a.Told, err = encode(t); err != nil {
+		return fail(err)
+	}
+	if !t.Rows.Empty() || t.Full {
+		if a.Signature, err = e.cfg.Identities.SignIdentities(ctx, st, o, nonce, a.Told); err != nil {
+			return fail(err)
+		}
+	}
+	return nil
+}
+
+// fetched is what a home has told, as the commands that take it over.
+type fetched struct {
+	commands []*fsm.SyncIdentities
+	rows     int
+	digest   []byte
+}
+
+// fetchIdentities asks a region for what has changed, or for all that it has. look asks without following it.
+func (e *Engine) fetchIdentities(ctx context.Context, region string, full, look, digest bool) (*fetched, error) {
+	if e.cfg.Identities == nil {
+		return nil, errors.New("multiregion: no identities")
+	}
+	st := e.cfg.Cluster.State()
+	f := &fetched{}
+	base := fsm.SyncIdentities{Home: region, CurrentAt: e.cfg.Cluster.Now().UnixMilli()}
+	r := &request{Kind: kindIdentities, Full: full, Look: look, Digest: digest}
+	if h := st.Home(); h != nil {
+		base.WasIn, base.Was = h.Incarnation, h.Position
+		if h.Name == region {
+			r.PositionIn, r.Position = h.Incarnation, h.Position
+		}
+	}
+	for {
+		a, t, err := e.askIdentities(ctx, st, region, r)
+		if err != nil {
+			return nil, err
+		}
+		c := base
+		c.Incarnation, c.Position, c.Full, c.Operator, c.Rows = a.Incarnation, t.Position, t.Full, t.Operator, t.Rows
+		if n := len(f.commands); n > 0 {
+			if first := f.commands[0]; first.Incarnation != c.Incarnation || first.Position != c.Position || first.Full != c.Full {
+				return nil, fmt.Errorf("region %s has told parts of different states", region)
+			}
+		}
+		if full && !t.Full || r.PositionIn != a.Incarnation && !t.Full {
+			return nil, fmt.Errorf("region %s has told changes where all was asked for", region)
+		}
+		f.commands, f.rows = append(f.commands, &c), f.rows+t.Rows.Len()
+		if f.rows > maxTold {
+			return nil, fmt.Errorf("region %s tells more identities than there can be", region)
+		}
+		if a.Next == nil {
+			f.digest = t.Digest
+			break
+		}
+		r.Cursor = a.Next
+	}
+	for i, c := range f.commands {
+		c.Part, c.Parts = i, len(f.commands)
+	}
+	return f, nil
+}
+
+// askIdentities asks for one part, checks who says it and takes the secrets into this region's HSM.
+func (e *Engine) askIdentities(ctx context.Context, st *fsm.State, region string, r *request) (*answer, *told, error) {
+	r.Nonce = make([]byte, nonceSize)
+	rand.Read(r.Nonce)
+	a, err := e.call(ctx, region, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := e.cfg.Cluster.State().OtherRegion(region)
+	if o == nil || a.Incarnation < o.Incarnation {
+		return nil, nil, fmt.Errorf("region %s answered from an earlier life", region)
+	}
+	t, err := decodeTold(a.Told)
+	if err != nil {
+		return nil, nil, fmt.Errorf("region %s: %w", region, err)
+	}
+	if !t.Rows.Empty() || t.Full {
+		from := *o
+		from.Incarnation = a.Incarnation
+		if err := e.cfg.Identities.VerifyIdentities(st, &from, r.Nonce, a.Told, a.Signature); err != nil {
+			return nil, nil, fmt.Errorf("identities from region %s: %w", region, err)
+		}
+	}
+	if len(t.Secrets) > 0 {
+		if err := e.cfg.Identities.TakeInSecrets(ctx, e.cfg.Cluster.State(), t.Key, t.Secrets, t.Rows.AccessKeys); err != nil {
+			return nil, nil, fmt.Errorf("access keys from region %s: %w", region, err)
+		}
+	}
+	return a, t, nil
+}
+
+// Identities returns the commands by which this region would take over all identities of another one, the last one to be adopted with.
+// look asks without the other one's noting that this one follows it.
+func (e *Engine) Identities(ctx context.Context, region string, look bool) ([]*fsm.SyncIdentities, error) {
+	f, err := e.fetchIdentities(ctx, region, true, look, false)
+	if err != nil {
+		return nil, err
+	}
+	return f.commands, nil
+}
+
+// followHome takes over what the home tells until ctx ends.
+func (e *Engine) followHome(ctx context.Context) {
+	tick := time.NewTicker(e.cfg.Every)
+	defer tick.Stop()
+	said := ""
+	for n := 0; ; n++ {
+		if st := e.cfg.Cluster.State(); st.Home() != nil && !st.Region().Reborn {
+			home := st.Home().Name
+			err := e.PullIdentities(ctx, n%rarely == rarely-1)
+			switch {
+			case ctx.Err() != nil:
+			case err == nil && said != "":
+				said = ""
+				e.log.Info("identities: in step with their home again", "home", home)
+			case err != nil && said == "":
+				said = err.Error()
+				e.log.Warn("identities: cannot follow their home; this is tried again without end", "home", home, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.homeNews:
+			n--
+		}
+	}
+}
+
+// PullIdentities takes over what the home has to tell. With check it also compares all identities with the home's, and takes all over if
+// they differ.
+func (e *Engine) PullIdentities(ctx context.Context, check bool) error {
+	st := e.cfg.Cluster.State()
+	h := st.Home()
+	if h == nil {
+		return nil
+	}
+	f, err := e.fetchIdentities(ctx, h.Name, h.HeardIn != st.Region().Incarnation(), false, check)
+	if err != nil {
+		return err
+	}
+	if err := e.takeIdentities(ctx, h, f); err != nil || f.digest == nil {
+		return err
+	}
+	now := e.cfg.Cluster.State()
+	if again := now.Home(); again == nil || again.Position > f.commands[0].Position || string(f.digest) == digestOf(now) {
+		return nil
+	}
+	e.log.Error("identities: they are not what their home has; all of them are taken over anew", "home", h.Name)
+	if f, err = e.fetchIdentities(ctx, h.Name, true, false, false); err != nil {
+		return err
+	}
+	return e.takeIdentities(ctx, now.Home(), f)
+}
+
+func digestOf(st *fsm.State) string {
+	sum := st.IdentityDigest()
+	return string(sum[:])
+}
+
+// takeIdentities proposes what was fetched. Where nothing has changed, the log learns now and then that it has not.
+func (e *Engine) takeIdentities(ctx context.Context, h *fsm.HomeRegion, f *fetched) error {
+	first := f.commands[0]
+	if f.rows == 0 && !first.Full && first.Position < h.Position+maxBehind && first.CurrentAt < h.CurrentAt+noteEvery.Milliseconds() {
+		return nil
+	}
+	for i, c := range f.commands {
+		cmd := command(e.cfg.Cluster.State(), c)
+		if i == len(f.commands)-1 && f.rows > 0 && e.cfg.IdentitiesSynchronized != nil {
+			cmd.Audit = e.cfg.IdentitiesSynchronized(c.Operator, c.Home, c.Position, f.rows)
+		}
+		res, err := e.cfg.Cluster.Propose(ctx, cmd)
+		if err != nil {
+			return err
+		}
+		if res.Code != fsm.OK {
+			return fmt.Errorf("the identities of region %s are not taken over: %s", c.Home, res.Detail)
+		}
+	}
+	return nil
+}
+
+// Decide hands a request that changes identities to their home. It returns the answer, and the index of the home's log, in an incarnation,
+// that this region has to reach before it may pass the answer on. A *link.Refusal is the home's refusal to decide at all.
+func (e *Engine) Decide(ctx context.Context, home string, question []byte) (reply []byte, incarnation, position uint64, err error) {
+	a, err := e.call(ctx, home, &request{Kind: kindDecide, Question: question})
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	return a.Reply, a.Incarnation, a.Position, nil
+}
+
+// decide serves a request for a decision about identities.
+func (e *Engine) decide(ctx context.Context, st *fsm.State, from string, r *request) (*answer, error) {
+	if st.Home() != nil || e.cfg.Decide == nil {
+		return nil, errors.New("the region is not the home of identities")
+	}
+	reply, err := e.cfg.Decide(ctx, from, r.Question)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{Reply: reply, Position: e.cfg.Cluster.State().IdentitiesChangedAt()}, nil
+}
