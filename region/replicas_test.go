@@ -118,6 +118,7 @@ func (f *regionsLab) start(name string) {
 	e := multiregion.New(multiregion.Config{
 		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: l.service, Sessions: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
 		Synchronized: func(string, string, string) []byte { return []byte(`{}`) },
+		Identities:   l.service, Decide: decideIn(l),
 	})
 	lazy.Link = f.net.Join(name, e)
 	l.service.Federate(e)
