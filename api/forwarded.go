@@ -234,11 +234,7 @@ func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
 // and knows first when they end.
 func (x *queryExchange) claimant(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
 	if x.sig.SessionToken == "" {
-		want := x.scope()
-		if want.region != globalRegion {
-			want.region = x.from.region
-		}
-		return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, want)
+		return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from.region))
 	}
 	claim := x.from.claim
 	if claim == nil || claim.Session == nil || claim.AccessKeyID != x.sig.AccessKeyID || claim.Session.Ended(st) {

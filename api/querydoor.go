@@ -234,8 +234,11 @@ func (x *queryExchange) caller(ctx context.Context, st *fsm.State, now time.Time
 }
 
 // scope is what the request has to be signed for: this API, in this region or in the one that stands for all.
-func (x *queryExchange) scope() scope {
-	want := scope{x.srv.service.Region(), x.api.Service}
+func (x *queryExchange) scope() scope { return x.scopeIn(x.srv.service.Region()) }
+
+// scopeIn is what a request has to be signed for in a region.
+func (x *queryExchange) scopeIn(region string) scope {
+	want := scope{region, x.api.Service}
 	if x.sig.Scope().Region == globalRegion {
 		want.region = globalRegion
 	}

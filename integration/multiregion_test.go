@@ -25,7 +25,7 @@ import (
 // regions starts a process of three federated regions. The server is the first one's; the clients are those of all, by region.
 func regions(t *testing.T) (*trenttest.Server, map[string]*kms.Client) {
 	t.Helper()
-	s := trenttest.Start(t, trenttest.Options{Args: []string{"--regions", "us-east-1,eu-west-1,ap-southeast-2"}})
+	s := trenttest.Start(t, trenttest.Options{Args: []string{"--regions", "us-east-1,eu-west-1,ap-southeast-2"}, Faults: true})
 	b, err := os.ReadFile(filepath.Join(s.Dir, "endpoints.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +78,7 @@ func TestRegions(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) { sessionsEverywhere(t, s, in) })
 	t.Run("errors", func(t *testing.T) { multiRegionErrors(t, in[s.Region]) })
 	t.Run("restart", func(t *testing.T) { regionsComeBack(t, s, in) })
+	t.Run("identities", func(t *testing.T) { identitiesOfRegions(t, s) })
 }
 
 // multiRegionKey takes a multi-Region key through its life: replicated, used in every region, its primary moved, rotated.

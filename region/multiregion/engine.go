@@ -323,16 +323,24 @@ func (e *Engine) callWithin(ctx context.Context, limit time.Duration, region str
 // Ask puts a question to another region and returns its answer, within askTimeout. A *link.Refusal is the other side's no. A region
 // that is known to be out of reach is not asked.
 func (e *Engine) Ask(ctx context.Context, region string, question []byte) ([]byte, error) {
-	for _, p := range e.cfg.Link.Peers() {
-		if p.Region == region && !p.Reachable && !p.LastContact.IsZero() {
-			return nil, fmt.Errorf("%w (%s): it was last heard %v ago", link.ErrUnreachable, region, time.Since(p.LastContact).Round(time.Second))
-		}
+	if err := e.outOfReach(region); err != nil {
+		return nil, err
 	}
 	a, err := e.callWithin(ctx, askTimeout, region, &request{Kind: kindAsk, Question: question})
 	if err != nil {
 		return nil, err
 	}
 	return a.Reply, nil
+}
+
+// outOfReach is the error of asking a region that is known to be out of reach, while a client waits.
+func (e *Engine) outOfReach(region string) error {
+	for _, p := range e.cfg.Link.Peers() {
+		if p.Region == region && !p.Reachable && !p.LastContact.IsZero() {
+			return fmt.Errorf("%w (%s): it was last heard %v ago", link.ErrUnreachable, region, time.Since(p.LastContact).Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // propose commits a change of the engine's own. A refusal is no error: what it was about has changed meanwhile.

@@ -51,6 +51,8 @@ const (
 	maxTold = 2_000_000
 	// noteEvery is how often the log learns how current the identities are while nothing changes.
 	noteEvery = 10 * time.Second
+	// decideTimeout bounds a decision at home: it commits a change, three times at most.
+	decideTimeout = 10 * time.Second
 	// holdFor is how long a home keeps the state that it tells in parts.
 	holdFor = time.Minute
 )
@@ -399,7 +401,10 @@ func (e *Engine) takeIdentities(ctx context.Context, h *fsm.HomeRegion, f *fetch
 // Decide hands a request that changes identities to their home. It returns the answer, and the index of the home's log, in an incarnation,
 // that this region has to reach before it may pass the answer on. A *link.Refusal is the home's refusal to decide at all.
 func (e *Engine) Decide(ctx context.Context, home string, question []byte) (reply []byte, incarnation, position uint64, err error) {
-	a, err := e.call(ctx, home, &request{Kind: kindDecide, Question: question})
+	if err := e.outOfReach(home); err != nil {
+		return nil, 0, 0, err
+	}
+	a, err := e.callWithin(ctx, decideTimeout, home, &request{Kind: kindDecide, Question: question})
 	if err != nil {
 		return nil, 0, 0, err
 	}
