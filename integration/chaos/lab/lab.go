@@ -110,6 +110,9 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 	if c.Next == "" {
 		l.Skips["upgrade"] = "no binary of a further feature level was built"
 	}
+	if c.HSM != "embedded" {
+		l.Skips["embedded"] = "the nodes' tokens are not files of theirs"
+	}
 	if c.HSM != "softhsm" {
 		l.Skips["softhsm"] = "the nodes have embedded HSMs"
 	}

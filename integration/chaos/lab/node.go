@@ -238,6 +238,9 @@ func (n *Node) binary() string {
 	return n.Region.lab.Config.Binary
 }
 
+// Binary is the program that the nodes of the region begin with.
+func (r *Region) Binary() string { return r.lab.Config.Binary }
+
 // UseNext has the node run Config.Next, or Config.Binary again, from its next start on.
 func (n *Node) UseNext(next bool) { n.next = next }
 

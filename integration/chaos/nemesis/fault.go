@@ -16,7 +16,7 @@ import (
 // Fault is a kind of disturbance.
 type Fault struct {
 	Name  string
-	Group string // process, network, disk, clock, hsm, members, upgrade, regions
+	Group string // process, network, disk, clock, hsm, members, upgrade, damage, regions
 	// Needs are the abilities of the lab without which the fault cannot be made: keys of lab.Lab.Skips.
 	Needs []string
 	// Least and Most bound its length.
@@ -45,6 +45,7 @@ type env struct {
 	length time.Duration
 	log    func(string, ...any)
 	skewed func(*lab.Node, time.Duration)
+	broken func(format string, args ...any) // a promise that the cluster broke
 }
 
 // others are the other members of the target's region.
@@ -61,7 +62,7 @@ func (e *env) shuffled() []*lab.Node {
 
 // Faults are all kinds, in a fixed order.
 func Faults() []Fault {
-	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults(), upgradeFaults(), regionFaults())
+	return slices.Concat(processFaults(), networkFaults(), diskFaults(), nodeFaults(), memberFaults(), upgradeFaults(), damageFaults(), regionFaults())
 }
 
 // Choose picks faults by a comma-separated list of names and groups; "all" or "" is every fault. It leaves out what the lab cannot

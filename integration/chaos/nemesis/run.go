@@ -84,6 +84,9 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 			break
 		}
 		e := &env{lab: r.Lab, region: region, target: target, rng: rng, length: s.Length, log: r.Log, skewed: r.Skewed}
+		e.broken = func(format string, args ...any) {
+			ev.Broken = fmt.Sprintf("step %d (%v): %s", s.Number, s, fmt.Sprintf(format, args...))
+		}
 		if e.skewed == nil {
 			e.skewed = func(*lab.Node, time.Duration) {}
 		}
