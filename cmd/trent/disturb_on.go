@@ -47,6 +47,8 @@ type chaosSettings struct {
 	Ballast int64 `json:"ballast"`
 	// ClockOffset is added to the node's clock.
 	ClockOffset string `json:"clockOffset"`
+	// NoVote has the node never ask for its vote.
+	NoVote bool `json:"noVote"`
 	// Failpoints are armed from the start.
 	Failpoints []failpoint `json:"failpoints"`
 }
@@ -167,6 +169,8 @@ func (d *disturbance) stateHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
+func (d *disturbance) votes() bool { return !d.settings.NoVote }
+
 func (d *disturbance) now() time.Time { return time.Now().Add(time.Duration(d.offset.Load())) }
 
 func (d *disturbance) module(m hsm.Module) hsm.Module {
@@ -197,6 +201,15 @@ func (d *disturbance) cluster(cc *cluster.Config, machine *fsm.FSM) {
 	}
 	cc.Clock = d.now
 	cc.FSM = &disturbedMachine{machine, &d.points}
+	if open := cc.Transport; open != nil {
+		cc.Transport = func(id cluster.Identity) (raft.Transport, error) {
+			t, err := open(id)
+			if err != nil {
+				return nil, err
+			}
+			return &repeatingTransport{t, &d.points}, nil
+		}
+	}
 	cc.WrapStorage = func(s cluster.Storage) cluster.Storage {
 		if planted.Bug(planted.AckBeforeSync) {
 			s = newLateStorage(s)

@@ -18,7 +18,7 @@ type failpoint struct {
 	// Point is the name of the place, such as "store.before"; points has them all.
 	Point string `json:"point"`
 	// Do is kill (SIGKILL to the own process), stop (SIGSTOP), sleep (For), hold (until it is disarmed) or fail (the call
-	// returns an error; ENOSPC or EIO as Errno says).
+	// returns an error; ENOSPC or EIO as Errno says); where messages are sent also repeat (the message once more, at most For later).
 	Do    string `json:"do"`
 	For   string `json:"for,omitempty"`
 	Errno string `json:"errno,omitempty"`
@@ -44,6 +44,8 @@ var points = map[string]string{
 	"hsm":              "in every call of the HSM",
 	"request":          "before a request is looked at",
 	"answer":           "before an answer is written, when its effect has happened",
+	"raft.send":        "where a message of Raft is sent; repeat only",
+	"region.request":   "where a request to another region is sent; repeat only",
 }
 
 type armedPoint struct {
@@ -67,13 +69,16 @@ func (f *failpoints) arm(p failpoint) error {
 	}
 	switch p.Do {
 	case "kill", "stop", "hold", "fail":
-	case "sleep":
+	case "sleep", "repeat":
 		var err error
 		if a.wait, err = time.ParseDuration(p.For); err != nil {
 			return err
 		}
 	default:
 		return fmt.Errorf("a failpoint cannot %q", p.Do)
+	}
+	if sends := p.Point == "raft.send" || p.Point == "region.request"; sends != (p.Do == "repeat") {
+		return fmt.Errorf("at %s a failpoint cannot %q", p.Point, p.Do)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,6 +130,15 @@ func (f *failpoints) counts() map[string]int {
 		c[k] = v
 	}
 	return c
+}
+
+// repeat tells whether a message is sent once more, and how much later.
+func (f *failpoints) repeat(point string) (late time.Duration, ok bool) {
+	a := f.met(point)
+	if a == nil {
+		return 0, false
+	}
+	return rand.N(a.wait + 1), true
 }
 
 var errInjected = errors.New("injected fault")

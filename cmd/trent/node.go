@@ -227,7 +227,9 @@ func (n *node) ready(ctx context.Context) error {
 	if err := n.service.Unlock(ctx); err != nil {
 		return err
 	}
-	n.members.Ready()
+	if n.disturb.votes() {
+		n.members.Ready()
+	}
 	st := n.cluster.State()
 	n.checkAuditEnd(st)
 	return errors.Join(n.writeAuditKey(st), n.writeAuditHead(st))

@@ -94,7 +94,7 @@ func (n *node) openRegions() error {
 	n.regions = region.NewRegions(n.members, n.wire, c)
 	tookOver, carried := syncMetrics(n.metrics)
 	n.engine = multiregion.New(multiregion.Config{
-		Cluster: n.cluster, Link: n.regions.Link(), Materials: n.service, Sessions: n.service, Logger: n.log,
+		Cluster: n.cluster, Link: n.disturb.link(n.regions.Link()), Materials: n.service, Sessions: n.service, Logger: n.log,
 		Ask: func(ctx context.Context, from string, question []byte) ([]byte, error) {
 			return n.server.AnswerRegion(ctx, from, question)
 		},

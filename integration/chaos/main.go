@@ -113,7 +113,7 @@ const noNext = "none"
 func defaults() options {
 	return options{
 		Duration: 10 * time.Minute, Nodes: 3, Regions: 1, Faults: "all", Workloads: "all", HSM: "embedded", Disk: "auto", Network: "auto",
-		Clients: 2, Rounds: 500, Snapshot: 200, Scenarios: "F-P1,F-P2", hold: [2]time.Duration{300 * time.Millisecond, 15 * time.Second}, floor: 20,
+		Clients: 2, Rounds: 500, Snapshot: 200, Scenarios: "F-P1,F-P2,F-P2n", hold: [2]time.Duration{300 * time.Millisecond, 15 * time.Second}, floor: 20,
 	}
 }
 

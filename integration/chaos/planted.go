@@ -37,6 +37,7 @@ type hunt struct {
 // hunts are the planted faults and how each is found. docs/chaos.md has the table of what found them.
 var hunts = []hunt{
 	{bug: planted.VerifyLeader, rounds: 60, scenarios: "F-P2", runs: 3},
+	{bug: planted.CountNonvoters, nodes: "4,5", rounds: 12, scenarios: "F-P2n"},
 	{bug: planted.LocalReads, faults: "slow-apply,pause", workloads: "lifecycle,aliases"},
 	{bug: planted.JoinRunningRound, faults: "slow-apply,delay", workloads: "lifecycle,aliases", runs: 6},
 	{bug: planted.AckUnknown, faults: "kill,isolate", workloads: "lifecycle,aliases,storm"},

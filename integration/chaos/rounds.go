@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,21 +27,70 @@ func (r *running) rounds(ctx context.Context) error {
 		x := s.Rng.Float64()
 		return s.Paused(ctx, r.o.hold[0]+time.Duration(x*x*x*float64(span)))
 	}
-	if strings.Contains(r.o.Scenarios, "F-P1") {
+	wanted := strings.Split(r.o.Scenarios, ",")
+	if slices.Contains(wanted, "F-P1") {
 		if err := r.scenario(ctx, "F-P1", paused); err != nil {
 			return err
 		}
 	}
-	if !strings.Contains(r.o.Scenarios, "F-P2") {
-		return nil
-	}
-	for _, need := range []string{"network", "failpoints", "queue"} {
-		if why, missing := r.lab.Skips[need]; missing {
-			r.result.Skipped["F-P2"] = why
-			return nil
+	for _, name := range []string{"F-P2", "F-P2n"} {
+		if !slices.Contains(wanted, name) {
+			continue
+		}
+		if why := r.missing("network", "failpoints", "queue"); why != "" {
+			r.result.Skipped[name] = why
+			continue
+		}
+		run := r.scenario
+		if name == "F-P2n" {
+			run = r.nonvoters(&s)
+		}
+		round := s.Deposed
+		if name == "F-P2n" {
+			round = func(ctx context.Context) (nemesis.Round, error) {
+				if s.Rng.Intn(2) == 0 {
+					return s.Outvoted(ctx)
+				}
+				return s.Deposed(ctx)
+			}
+		}
+		if err := run(ctx, name, round); err != nil {
+			return err
 		}
 	}
-	return r.scenario(ctx, "F-P2", s.Deposed)
+	return nil
+}
+
+// missing says what the lab cannot do of what is needed, "" if it can do all.
+func (r *running) missing(needs ...string) string {
+	for _, need := range needs {
+		if why, missing := r.lab.Skips[need]; missing {
+			return why
+		}
+	}
+	return ""
+}
+
+type scenarioFunc func(ctx context.Context, name string, round func(context.Context) (nemesis.Round, error)) error
+
+// nonvoters is scenario with nodes without a vote: as many as there are voters beside the leader. They leave afterwards.
+func (r *running) nonvoters(s *nemesis.Scenario) scenarioFunc {
+	return func(ctx context.Context, name string, round func(context.Context) (nemesis.Round, error)) (err error) {
+		defer func() {
+			for _, n := range s.Nonvoters {
+				err = errors.Join(err, s.Region.Remove(context.WithoutCancel(ctx), n))
+			}
+			s.Nonvoters = nil
+		}()
+		for range r.o.Nodes - 1 {
+			n, err := s.Region.JoinWithoutVote(ctx)
+			if err != nil {
+				return err
+			}
+			s.Nonvoters = append(s.Nonvoters, n)
+		}
+		return r.scenario(ctx, name, round)
+	}
 }
 
 // scenario runs the rounds of one scenario.
@@ -65,7 +116,7 @@ func (r *running) scenario(ctx context.Context, name string, round func(context.
 		sum.add(one)
 		if one.Forbidden > 0 {
 			r.result.Anomalies = append(r.result.Anomalies, check.Anomaly{Workload: name, Text: fmt.Sprintf(
-				"round %d: %d of %d uses of a disabled key succeeded on the old leader, all sent after the change was acknowledged", n+1, one.Forbidden, one.Sent)})
+				"round %d: %d of %d uses of a disabled key succeeded on the old leader's side, all sent after the change was acknowledged", n+1, one.Forbidden, one.Sent)})
 			if r.o.stopAtFirst {
 				return errAnomalies
 			}

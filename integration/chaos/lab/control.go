@@ -18,7 +18,7 @@ import (
 // Failpoint is what happens where a node of a chaos build passes a point; cmd/trent says which there are.
 type Failpoint struct {
 	Point  string  `json:"point"`
-	Do     string  `json:"do"` // kill, stop, sleep, hold, fail
+	Do     string  `json:"do"` // kill, stop, sleep, hold, fail, repeat
 	For    string  `json:"for,omitempty"`
 	Errno  string  `json:"errno,omitempty"`
 	Skip   int     `json:"skip,omitempty"`

@@ -54,6 +54,7 @@ type settings struct {
 	SnapshotInterval string      `json:"snapshotInterval,omitempty"`
 	MinFree          int64       `json:"minFree,omitempty"`
 	Ballast          int64       `json:"ballast,omitempty"`
+	NoVote           bool        `json:"noVote,omitempty"`
 	ClockOffset      string      `json:"clockOffset,omitempty"`
 	Failpoints       []Failpoint `json:"failpoints,omitempty"`
 }

@@ -108,7 +108,12 @@ func (r *Region) Running() []*Node {
 }
 
 // Join adds a node by way of a running one and waits until it serves. It gets its vote by itself.
-func (r *Region) Join(ctx context.Context) (*Node, error) {
+func (r *Region) Join(ctx context.Context) (*Node, error) { return r.add(ctx, false) }
+
+// JoinWithoutVote is Join for a node that never gets a vote. Chaos builds only.
+func (r *Region) JoinWithoutVote(ctx context.Context) (*Node, error) { return r.add(ctx, true) }
+
+func (r *Region) add(ctx context.Context, noVote bool) (*Node, error) {
 	var via *Node
 	for _, n := range r.Running() {
 		via = n
@@ -120,6 +125,7 @@ func (r *Region) Join(ctx context.Context) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.settings.NoVote = noVote
 	if err := r.join(ctx, n, via); err != nil {
 		n.Retired = true
 		return nil, err
@@ -128,7 +134,14 @@ func (r *Region) Join(ctx context.Context) (*Node, error) {
 }
 
 func (r *Region) join(ctx context.Context, n, via *Node) error {
-	token, err := n.trent(ctx, "operator", "join-token", "create", "--config", via.config)
+	limit, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var token []byte
+	// On a loaded machine the first node of a region may not have its certificate yet, which the answer says after a while.
+	err := eventually(limit, "there is a token to join with", func() (err error) {
+		token, err = n.trent(limit, "operator", "join-token", "create", "--config", via.config)
+		return err
+	})
 	if err != nil {
 		return err
 	}

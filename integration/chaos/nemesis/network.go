@@ -29,6 +29,7 @@ func networkFaults() []Fault {
 		fault("loss", 8*s, loss),
 		fault("cut-clients", 3*s, func(_ context.Context, e *env) error { return e.target.CutClients() }),
 		{Name: "flapping", Group: "network", Needs: needs, Least: 2 * s, Most: 6 * s, inject: flapping},
+		{Name: "repeat-raft", Group: "network", Needs: []string{"failpoints"}, Least: 2 * s, Most: 8 * s, inject: repeated("raft.send", 0.3)},
 		{Name: "delay", Group: "network", Needs: []string{"network", "queue"}, Least: 2 * s, Most: 8 * s, inject: linked(delay)},
 	}
 }
@@ -149,6 +150,37 @@ func delay(_ context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+// repeated has messages arrive twice, the second time up to a second late and after others. Nodes send them twice: within a TLS
+// connection a packet that the network duplicates is taken once.
+func repeated(point string, chance float64) func(context.Context, *env) (*active, error) {
+	return func(ctx context.Context, e *env) (*active, error) {
+		late := time.Duration(1+e.rng.Intn(1000)) * time.Millisecond
+		nodes := e.region.Running()
+		if point == "region.request" {
+			nodes = e.lab.Nodes()
+		}
+		for _, n := range nodes {
+			if n.Running() && !n.Paused() {
+				if err := n.Arm(ctx, lab.Failpoint{Point: point, Do: "repeat", For: late.String(), Chance: chance}); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return &active{effect: func(ctx context.Context) string {
+			sent := 0
+			for _, n := range nodes {
+				if st, err := n.State(ctx, false); err == nil {
+					sent += st.Hits[point+" repeat"]
+				}
+			}
+			if sent == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d messages sent twice", sent)
+		}}, nil
+	}
 }
 
 // flapping isolates the target and lets it back every 200 ms.

@@ -32,6 +32,7 @@ func regionFaults() []Fault {
 		fault("region-door", 8*s, regionDoor),
 		fault("region-loss", 8*s, regionLoss),
 		long,
+		{Name: "repeat-regions", Group: "regions", Needs: []string{"regions", "failpoints"}, Least: 2 * s, Most: 8 * s, inject: repeated("region.request", 0.5)},
 		{Name: "kill-leaders", Group: "regions", Needs: []string{"regions"}, Least: 300 * time.Millisecond, Most: 4 * s, inject: killed(leaders)},
 	}
 }
@@ -73,6 +74,9 @@ func (e *env) abroad(home *lab.Region) (all []*lab.Node) {
 	}
 	return all
 }
+
+// Part cuts every region from every other one, until the links are healed.
+func Part(l *lab.Lab) error { return regionsApart(context.Background(), &env{lab: l}) }
 
 // regionsApart cuts every region from every other one.
 func regionsApart(_ context.Context, e *env) error {

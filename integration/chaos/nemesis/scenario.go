@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,8 +38,9 @@ type Scenario struct {
 	Rng    *rand.Rand
 	// Uses are sent to the old leader in each round, 200 if 0.
 	Uses int
-	// Nonvoter, if not nil, is a node without a vote on the old leader's side (F-P2).
-	Log func(string, ...any)
+	// Nonvoters are members without a vote, on the old leader's side.
+	Nonvoters []*lab.Node
+	Log       func(string, ...any)
 
 	key        string
 	ciphertext []byte
@@ -142,11 +144,11 @@ func (s *Scenario) use(ctx context.Context, n *lab.Node) (judge func(*Round)) {
 	}
 }
 
-// without is the region's members but one.
+// without is the region's voters but one.
 func (s *Scenario) without(n *lab.Node) []*lab.Node {
 	var rest []*lab.Node
 	for _, m := range s.Region.Members() {
-		if m != n {
+		if m != n && !slices.Contains(s.Nonvoters, m) {
 			rest = append(rest, m)
 		}
 	}
@@ -261,6 +263,45 @@ func (s *Scenario) Deposed(ctx context.Context) (r Round, err error) {
 		let()
 	}
 	judge(&r)
+	return r, nil
+}
+
+// Outvoted is a round of F-P2 with nodes without a vote: the leader is parted from the other voters, with as many nodes without a
+// vote on its side as there are voters on the other. Those elect and disable the key; requests reach the leader and all on its
+// side, where more nodes than a majority of the voters can be asked, and no majority of the voters.
+func (s *Scenario) Outvoted(ctx context.Context) (r Round, err error) {
+	old, err := s.begin(ctx)
+	if err != nil {
+		return r, err
+	}
+	rest := s.without(old)
+	side := append([]*lab.Node{old}, s.Nonvoters...)
+	defer func() { err = errors.Join(err, s.settle(ctx)) }()
+	stop := s.writers(ctx, s.Region.Members())
+	pause(ctx, time.Duration(50+s.Rng.Intn(100))*time.Millisecond)
+	stop()
+	pause(ctx, 50*time.Millisecond) // an entry that is under way would have every reader wait for its commit
+	if err := errors.Join(cutFrom(rest, side...), cutFrom(side, rest...)); err != nil {
+		return r, err
+	}
+	if r.Election, err = s.disable(ctx, rest); err != nil {
+		return r, err
+	}
+	var judges []func(*Round)
+	for _, n := range side {
+		judges = append(judges, s.use(ctx, n))
+	}
+	pause(ctx, 300*time.Millisecond) // for the requests to be under way there
+	for _, n := range s.Region.Members() {
+		if err := n.HealLinks(); err != nil {
+			return r, err
+		}
+	}
+	for _, judge := range judges {
+		var one Round
+		judge(&one)
+		r.Sent, r.Forbidden, r.Refused = r.Sent+one.Sent, r.Forbidden+one.Forbidden, r.Refused+one.Refused
+	}
 	return r, nil
 }
 
