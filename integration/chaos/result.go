@@ -34,6 +34,7 @@ type result struct {
 	Events    []nemesis.Event
 	Faulted   [2]int64        // from the first fault to the end of the last, nanoseconds of the run
 	Outages   []report.Outage // the longest of each node, then of all nodes together
+	Converged time.Duration   // after the last partition the regions agreed within this time
 	Anomalies []check.Anomaly
 	Void      []string
 	Skipped   map[string]string // faults and abilities that this machine or build lacks
@@ -100,6 +101,9 @@ func (r *result) summary() string {
 	fmt.Fprintf(&b, "; longest time without any answer %v", r.longest().Round(time.Millisecond))
 	for _, s := range r.Rounds {
 		fmt.Fprintf(&b, "; %s: %d rounds, %d of %d forbidden uses succeeded", s.Name, s.Rounds, s.Forbidden, s.Sent)
+	}
+	if r.Converged > 0 {
+		fmt.Fprintf(&b, "; regions agreed %v after they could speak again", r.Converged.Round(time.Millisecond))
 	}
 	fmt.Fprintf(&b, "; %d anomalies", len(r.Anomalies))
 	for _, v := range r.Void {

@@ -40,6 +40,7 @@ type running struct {
 	log     *logger
 	result  *result
 	skew    skews
+	slow    float64    // how slow the machine was before the first fault
 	crashed sync.Mutex // guards the anomalies while clients work
 }
 
@@ -74,7 +75,7 @@ func (o *options) run(ctx context.Context) (*result, error) {
 	if !o.quiet {
 		to = io.MultiWriter(file, os.Stdout)
 	}
-	r := &running{o: o, dir: dir, clock: history.NewClock(), log: &logger{start: time.Now(), to: to}}
+	r := &running{o: o, dir: dir, clock: history.NewClock(), slow: 1, log: &logger{start: time.Now(), to: to}}
 	r.result = &result{Options: *o, Command: o.command(), Started: time.Now().UTC(), Skipped: map[string]string{}}
 	r.log.printf("seed %d; to repeat: %s", o.Seed, o.command())
 	err = r.all(ctx)
@@ -236,6 +237,9 @@ func (r *running) regions() []workload.Region {
 	return all
 }
 
+// recovery is within what time after a fault every node must serve, on a machine of one's own.
+const recovery = 60 * time.Second
+
 // calm is how long clients work before the first fault and after the last.
 const calm = 2 * time.Second
 
@@ -267,7 +271,8 @@ func (r *running) traffic(ctx context.Context) error {
 	sleep(ctx, calm)
 	r.result.Faulted[0] = r.clock.Now()
 	limit, cancel := context.WithTimeout(ctx, r.o.Duration-2*calm)
-	runner := nemesis.Runner{Lab: r.lab, Now: r.clock.Now, Log: r.log.printf, BeforeLoss: r.loses, Skewed: r.skew.set}
+	r.slow = max(slowness(), 1)
+	runner := nemesis.Runner{Lab: r.lab, Now: r.clock.Now, Log: r.log.printf, Recovery: times(recovery, r.slow), BeforeLoss: r.loses, Skewed: r.skew.set}
 	r.result.Events, err = runner.Run(limit, steps)
 	for _, ev := range r.result.Events {
 		if ev.Broken != "" {
@@ -280,9 +285,7 @@ func (r *running) traffic(ctx context.Context) error {
 	cancel()
 	r.result.Faulted[1] = r.clock.Now()
 	sleep(ctx, calm)
-	stop()
-	clients.Wait()
-	return err
+	return errors.Join(err, r.lastPartition(ctx, func() { stop(); clients.Wait() }))
 }
 
 // catch makes an anomaly of a client that could not cope with what it was answered.
@@ -316,18 +319,27 @@ func (r *running) judge(ctx context.Context, failed error) error {
 		if void := nemesis.Void(r.result.Events, 2); len(void) > 0 {
 			r.result.Void = append(r.result.Void, fmt.Sprintf("these faults showed no effect: %s", strings.Join(void, ", ")))
 		}
-		if rate := r.result.Rate; len(r.work) > 0 && rate < r.o.floor {
+		if rate, floor := r.result.Rate, r.o.floor/r.slow; len(r.work) > 0 && rate < floor {
 			r.result.Void = append(r.result.Void, fmt.Sprintf("%.0f operations a second outside the faults are too few for the run to mean anything", rate))
 		}
 	}
 	if failed == nil {
 		r.target.Regions = r.regions()
+		// The regions' first: it measures how soon they agree.
+		first := func(w workload.Workload) int {
+			if w.Name() == check.RegionsName {
+				return 0
+			}
+			return 1
+		}
+		slices.SortStableFunc(r.work, func(a, b workload.Workload) int { return first(a) - first(b) })
 		for _, w := range r.work {
 			// Checks ask the cluster too, and what they ask is part of the history of those that come later.
 			found := w.Check(ctx, r.target, r.ops.Ops())
 			r.log.printf("workload %s: %d anomalies", w.Name(), len(found))
 			r.result.Anomalies = append(r.result.Anomalies, found...)
 		}
+		r.result.Converged = r.target.Converged
 	}
 	r.result.Anomalies = append(r.result.Anomalies, r.readLogs()...)
 	if len(r.result.Anomalies) > 0 {

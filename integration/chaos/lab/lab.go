@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -116,12 +118,19 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 	if c.HSM != "softhsm" {
 		l.Skips["softhsm"] = "the nodes have embedded HSMs"
 	}
+	made, errs := make([]*Region, c.Regions), make([]error, c.Regions)
+	var all sync.WaitGroup
 	for i := range c.Regions {
-		r, err := l.newRegion(ctx, i)
-		if err != nil {
-			return nil, fmt.Errorf("region %d: %w", i+1, err)
-		}
-		l.Regions = append(l.Regions, r)
+		all.Go(func() {
+			if made[i], errs[i] = l.newRegion(ctx, i); errs[i] != nil {
+				errs[i] = fmt.Errorf("region %d: %w", i+1, errs[i])
+			}
+		})
+	}
+	all.Wait()
+	l.Regions = slices.DeleteFunc(made, func(r *Region) bool { return r == nil })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	if len(l.Regions) < 2 {
 		l.Skips["regions"] = "there is one region"

@@ -11,12 +11,14 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // network is a bridge with a namespace for each node. The harness has the first address on the bridge.
 type network struct {
 	tag    string // four hex digits that name what belongs to this lab
 	prefix string // of the addresses
+	mu     sync.Mutex
 	spaces []*namespace
 }
 
@@ -87,9 +89,11 @@ func ip(space string, lines ...string) error {
 
 // add makes the network of a node.
 func (n *network) add(node string) (*namespace, error) {
+	n.mu.Lock()
 	k := len(n.spaces) + 2
 	s := &namespace{net: n, name: fmt.Sprintf("trc%s-%s", n.tag, node), ip: n.prefix + strconv.Itoa(k)}
 	n.spaces = append(n.spaces, s)
+	n.mu.Unlock()
 	outer := fmt.Sprintf("tv%s%d", n.tag, k)
 	err := ip("", "netns add "+s.name, "link add "+outer+" type veth peer name eth0 netns "+s.name, "link set "+outer+" master trc"+n.tag+" up")
 	if err == nil {

@@ -237,9 +237,12 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 		for !w.agree(s, k) && ctx.Err() == nil {
 			select {
 			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
+	}
+	late := w.converged(t)
+	for _, k := range w.keys.ever() {
 		for _, r := range k.in {
 			for _, d := range t.everywhere(r) {
 				s.insist(func() history.Op { return w.describe(s, d, k, map[string]string{"final": "1"}) })
@@ -249,7 +252,18 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 			}
 		}
 	}
-	return check.Regions(append(ops, last.ops...))
+	return append(check.Regions(append(ops, last.ops...)), late...)
+}
+
+// converged notes how long the regions took to agree, and finds it too long or not.
+func (w *regions) converged(t *Target) []check.Anomaly {
+	if t.Settled.IsZero() {
+		return nil
+	}
+	if t.Converged = time.Since(t.Settled); t.Within == 0 || t.Converged <= t.Within {
+		return nil
+	}
+	return []check.Anomaly{{Workload: w.Name(), Text: fmt.Sprintf("the regions took %v to agree after they could speak again; %v are allowed on this machine", t.Converged.Round(time.Millisecond), t.Within.Round(time.Millisecond))}}
 }
 
 // agree tells that the regions which hold the key say the same of it, and that neither the primary nor the material is on its way.

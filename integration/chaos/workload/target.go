@@ -71,6 +71,10 @@ type Target struct {
 	// passes over its entries.
 	Restart func() error
 
+	// Settled is since when no fault was in force and no client at work, and Within the time from then on in which regions must
+	// agree; nothing is expected if it is zero. The check of the regions sets Converged to the time that they took.
+	Settled           time.Time
+	Within, Converged time.Duration
 	// Pace is the least time between two operations of a client; 2 ms if zero.
 	Pace time.Duration
 	// Record, if not nil, is given the operations that the checks themselves make, for the history that is kept. It is called
