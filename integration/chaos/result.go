@@ -50,6 +50,7 @@ type rounds struct {
 	Rounds, Void             int
 	Sent, Forbidden, Refused int
 	Elections                []time.Duration
+	Took                     time.Duration
 }
 
 func (r *rounds) add(one nemesis.Round) {
@@ -100,7 +101,7 @@ func (r *result) summary() string {
 	fmt.Fprintf(&b, "; %d faults of %d kinds, %d with a proven effect", made, len(steps), seen)
 	fmt.Fprintf(&b, "; longest time without any answer %v", r.longest().Round(time.Millisecond))
 	for _, s := range r.Rounds {
-		fmt.Fprintf(&b, "; %s: %d rounds, %d of %d forbidden uses succeeded", s.Name, s.Rounds, s.Forbidden, s.Sent)
+		fmt.Fprintf(&b, "; %s: %d rounds in %v, %d of %d forbidden uses succeeded", s.Name, s.Rounds, s.Took.Round(time.Second), s.Forbidden, s.Sent)
 	}
 	if r.Converged > 0 {
 		fmt.Fprintf(&b, "; regions agreed %v after they could speak again", r.Converged.Round(time.Millisecond))
