@@ -71,15 +71,18 @@ func (s *Service) ensureRegionKeys(ctx context.Context) (*fsm.State, error) {
 // regionMechanism is how other regions wrap material for this one: the best that the HSM can unwrap, with SHA-1 only where the
 // operator has allowed it for the HSM's own transport key.
 func (s *Service) regionMechanism(ctx context.Context) (hsm.WrapMechanism, error) {
-	choice := []hsm.WrapMechanism{hsm.WrapRSAAESKWSHA256, hsm.WrapOAEPSHA256}
-	if own, err := s.cfg.HSM.Transport(ctx); err == nil && own.Mechanism == hsm.WrapOAEPSHA1 {
-		choice = append(choice, hsm.WrapRSAAESKWSHA1, hsm.WrapOAEPSHA1)
-	}
 	can := s.cfg.HSM.Capabilities().Import
-	for _, m := range choice {
-		if slices.Contains(can[m], hsm.Symmetric) {
-			return m, nil
+	for _, m := range []hsm.WrapMechanism{hsm.WrapRSAAESKWSHA256, hsm.WrapOAEPSHA256, hsm.WrapRSAAESKWSHA1, hsm.WrapOAEPSHA1} {
+		if !slices.Contains(can[m], hsm.Symmetric) {
+			continue
 		}
+		if m == hsm.WrapRSAAESKWSHA1 || m == hsm.WrapOAEPSHA1 {
+			// Asked only now: a module that has no transport key yet makes one for the answer.
+			if own, err := s.cfg.HSM.Transport(ctx); err != nil || own.Mechanism != hsm.WrapOAEPSHA1 {
+				break
+			}
+		}
+		return m, nil
 	}
 	return 0, fmt.Errorf("%w: the HSM has no mechanism by which other regions could hand it key material (RSA with OAEP and SHA-256)", hsm.ErrUnsupported)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/cmd/trent/config"
+	"github.com/trentkms/trent/hsm"
 )
 
 // Several nodes of one region in one process. Each has its own data directory, embedded HSM, log, ports and certificate, and
@@ -133,11 +135,18 @@ type devGroup struct {
 	o     *devOptions
 	nodes []*node
 	log   *slog.Logger
+	// modules are the open HSMs of nodes that are to join, by the node's number; to open one takes long.
+	modules map[int]hsm.Module
+	// prepared ends when the first node has tried to make what its region is described by; nil without other regions.
+	prepared chan struct{}
 }
 
 func (g *devGroup) close() {
 	for _, n := range g.nodes {
 		n.close(context.Background())
+	}
+	for _, m := range g.modules {
+		_ = m.Close()
 	}
 }
 
@@ -183,6 +192,8 @@ func (g *devGroup) start(ctx context.Context) (env clientEnv, listeners []*liste
 	if err != nil {
 		return env, nil, err
 	}
+	made := g.openHSMs(ctx, max(have, 1))
+	defer made() // nothing goes on in the data directories after a failure
 	for i := range max(have, 1) {
 		if err := g.open(i, have == 0); err != nil {
 			return env, nil, err
@@ -191,6 +202,14 @@ func (g *devGroup) start(ctx context.Context) (env clientEnv, listeners []*liste
 	if env, err = g.region(ctx); err != nil {
 		return env, nil, err
 	}
+	if g.o.regions != "" {
+		g.prepared = make(chan struct{})
+		go func() {
+			defer close(g.prepared)
+			_ = g.nodes[0].regions.Prepare(ctx) // what fails here fails again when the regions federate
+		}()
+	}
+	made()
 	for i := len(g.nodes); i < g.o.nodes; i++ {
 		if err := g.join(ctx, i); err != nil {
 			return env, nil, fmt.Errorf("node %d: %w", i+1, err)
@@ -213,7 +232,9 @@ func (g *devGroup) open(i int, bootstrap bool) error {
 	if err != nil {
 		return err
 	}
-	n, err := openNode(cfg, newLogger(cfg.Log).With("dev", i+1), bootstrap)
+	module := g.modules[i]
+	delete(g.modules, i) // it is the node's from here on
+	n, err := openNodeWith(cfg, filepath.Join(cfg.DataDir, "raft"), newLogger(cfg.Log).With("dev", i+1), bootstrap, module)
 	if err != nil {
 		return err
 	}
@@ -221,6 +242,31 @@ func (g *devGroup) open(i int, bootstrap bool) error {
 	g.nodes = append(g.nodes, n)
 	n.keepMembership()
 	return nil
+}
+
+// openHSMs opens the HSMs of nodes that are to join and has them make their transport keys, side by side and while the first node starts:
+// it takes the longest of what a new node does. What fails here fails again when the node joins. The function that it returns waits.
+func (g *devGroup) openHSMs(ctx context.Context, from int) (wait func()) {
+	var work sync.WaitGroup
+	var mu sync.Mutex
+	g.modules = map[int]hsm.Module{}
+	for i := from; i < g.o.nodes; i++ {
+		work.Go(func() {
+			cfg, err := g.o.nodeConfig(i)
+			if err != nil || os.MkdirAll(cfg.DataDir, 0o700) != nil {
+				return
+			}
+			module, err := openHSM(cfg, true, newLogger(cfg.Log))
+			if err != nil {
+				return
+			}
+			_, _ = module.Transport(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			g.modules[i] = module
+		})
+	}
+	return work.Wait
 }
 
 // region makes the region if it is new, and finds the credentials.
@@ -260,7 +306,14 @@ func (g *devGroup) join(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	if err := joinRegion(ctx, cfg, token, first.wire.Advertise(), false); err != nil {
+	module := g.modules[i]
+	if module == nil {
+		if module, err = openHSM(cfg, true, newLogger(cfg.Log)); err != nil {
+			return err
+		}
+		g.modules[i] = module
+	}
+	if err := joinRegionWith(ctx, cfg, module, token, first.wire.Advertise(), false); err != nil {
 		return err
 	}
 	return g.open(i, false)

@@ -191,12 +191,10 @@ func (f *devFederation) federate(ctx context.Context) error {
 	for _, g := range f.groups {
 		g.work()
 	}
-	// The keys of a region take the longest; they are made side by side.
-	var work sync.WaitGroup
+	// The keys of a region take the longest; they were begun when its first node was there.
 	for _, g := range f.groups {
-		work.Go(func() { _ = g.nodes[0].regions.Prepare(ctx) }) // what fails here fails again below
+		<-g.prepared
 	}
-	work.Wait()
 	for i, a := range f.groups {
 		for _, b := range f.groups[i+1:] {
 			if err := join2(ctx, a.nodes[0], b.nodes[0]); err != nil {

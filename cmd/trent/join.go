@@ -17,6 +17,7 @@ import (
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/cmd/trent/config"
+	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/region"
 )
 
@@ -108,6 +109,12 @@ func joinRegion(ctx context.Context, cfg *config.File, token transport.JoinToken
 		return err
 	}
 	defer func() { _ = module.Close() }()
+	return joinRegionWith(ctx, cfg, module, token, via, mixed)
+}
+
+// joinRegionWith is joinRegion with an HSM that is open, in a data directory that is there and holds no node.
+func joinRegionWith(ctx context.Context, cfg *config.File, module hsm.Module, token transport.JoinToken, via string, mixed bool) error {
+	raftDir := filepath.Join(cfg.DataDir, "raft")
 	id, err := nodeID(cfg.DataDir)
 	if err != nil {
 		return err

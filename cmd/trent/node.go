@@ -70,13 +70,21 @@ func openNode(cfg *config.File, log *slog.Logger, bootstrap bool) (_ *node, err 
 }
 
 // openNodeAt is openNode for a log that is in another directory for the time being.
-func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bool) (_ *node, err error) {
+func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bool) (*node, error) {
+	return openNodeWith(cfg, raftDir, log, bootstrap, nil)
+}
+
+// openNodeWith is openNodeAt for a node whose HSM is open already, unless opened is nil. The node closes it, also if it does not open.
+func openNodeWith(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bool, opened hsm.Module) (_ *node, err error) {
 	paceCollector()
 	n := &node{cfg: cfg, log: log, metrics: newRegistry(), started: time.Now(), opened: make(chan struct{}), dismissed: make(chan struct{}), failed: make(chan error, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.serving, n.endStreams = context.WithCancel(n.life)
 	defer func() {
 		if err != nil {
+			if n.module == nil && opened != nil {
+				_ = opened.Close()
+			}
 			// Nobody can sign the audit heads that wait; the next start does.
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
@@ -86,9 +94,11 @@ func openNodeAt(cfg *config.File, raftDir string, log *slog.Logger, bootstrap bo
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	module, err := openHSM(cfg, bootstrap, log)
-	if err != nil {
-		return nil, err // module may hold a nil pointer, which close must not see
+	module := opened
+	if module == nil {
+		if module, err = openHSM(cfg, bootstrap, log); err != nil {
+			return nil, err // module may hold a nil pointer, which close must not see
+		}
 	}
 	if err := n.disturb.start(n); err != nil {
 		return nil, err
