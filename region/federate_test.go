@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trentkms/trent/cluster/transport"
+	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/link"
 )
 
@@ -148,6 +150,7 @@ func TestFederation(t *testing.T) {
 		a.until("it is introduced again", func() bool { return a.state(b) == "introduced" })
 	}
 	t.Run("forget", func(t *testing.T) { forgetRegion(t, a, b, c) })
+	t.Run("new authority", func(t *testing.T) { authorityIsRenewed(t, a, b) })
 	all := strings.Join(a.audit.names, ", ")
 	for _, want := range []string{"CreateFederationToken eu-west-1", "FederateRegion eu-west-1", "UnfederateRegion eu-west-1", "ConfirmRegion eu-west-1", "ForgetRegion ap-south-1"} {
 		if !strings.Contains(all, want) {
@@ -262,6 +265,81 @@ func descriptionsAreRefused(t *testing.T, a, b *federated) {
 	}
 }
 
+// authorityIsRenewed: a region that was restored is known by its new authority, as the key that was pinned has signed it, on a connection
+// that proves it, in a new incarnation; and by no other.
+func authorityIsRenewed(t *testing.T, a, b *federated) {
+	ctx := a.long()
+	_, d, err := b.describe(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := b.service.View(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := transport.NewAuthority("restored", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := transport.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := transport.NewRequest(leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := transport.Issue(cert, key, csr, "node-1", "restored", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := b.nodes[0].wire.Credentials().Certificate()
+	try := func(chain [][]byte, change func(*description)) error {
+		other := *d
+		other.CA, other.ClusterID, other.Incarnation = cert, "restored", d.Incarnation+1
+		change(&other)
+		body, err := json.Marshal(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := b.service.signRegion(ctx, st, purposeDescription, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := json.Marshal(exchangeRequest{Self: signedDescription{body, signature}, Renew: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.exchange(ctx, chain, request)
+		return err
+	}
+	none := func(*description) {}
+	for what, err := range map[string]error{
+		"a connection under the old authority": try(own.Certificate, none),
+		"the same life":                        try([][]byte{issued, cert}, func(d *description) { d.Incarnation-- }),
+		"a region that is not federated":       try([][]byte{issued, cert}, func(d *description) { d.Name = "sa-east-1" }),
+		"another signing key":                  try([][]byte{issued, cert}, func(d *description) { d.Signing = a.signing(ctx) }),
+	} {
+		if err == nil {
+			t.Errorf("%s: a new authority was taken", what)
+		}
+	}
+	if err := try([][]byte{issued, cert}, none); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.info(b); got.Incarnation != d.Incarnation+1 || got.ClusterID != "restored" || got.Authority != fingerprint(cert) {
+		t.Errorf("the region is known as %+v", got)
+	}
+}
+
+func (f *federated) signing(ctx context.Context) []byte {
+	st, err := f.service.View(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return st.RegionKeys().Signing.Public
+}
+
 // forgetRegion gives a region up in two others.
 func forgetRegion(t *testing.T, a, b, c *federated) {
 	ctx := a.long()
@@ -284,9 +362,22 @@ func forgetRegion(t *testing.T, a, b, c *federated) {
 	if b.state(c) != "federated" {
 		t.Errorf("it was forgotten without its operator: %s", b.state(c))
 	}
+	if in := a.info(c).StillKnownBy; len(in) != 1 || in[0] != b.region || !a.Unforgotten()[c.region] || !b.Unforgotten()[c.region] {
+		t.Errorf("it has still to be forgotten in %v, %v, %v", in, a.Unforgotten(), b.Unforgotten())
+	}
 	again, err := b.ForgetRegion(ctx, c.region, false, true)
 	if err != nil || again.Fence != out.Fence {
 		t.Errorf("fences %d and %d, %v", out.Fence, again.Fence, err)
+	}
+	// How many regions the other one has forgotten comes with the synchronization of keys.
+	for _, pair := range [][2]*federated{{a, b}, {b, a}} {
+		body := &fsm.MarkFeed{Region: pair[1].region, Incarnation: pair[0].info(pair[1]).Incarnation, Heard: true, HeardIn: pair[0].info(pair[0]).Incarnation, Forgets: 1}
+		if err := pair[0].service.proposeSetup(ctx, body); err != nil {
+			t.Fatal(err)
+		}
+		if in := pair[0].info(c).StillKnownBy; len(in) > 0 || pair[0].Unforgotten()[c.region] {
+			t.Errorf("it was forgotten everywhere, and has still to be in %v", in)
+		}
 	}
 	if _, err := c.Accept(ctx, a.tokenFor(c), false); err == nil || !strings.Contains(err.Error(), "forgotten") {
 		t.Errorf("a forgotten region came back in the same life: %v", err)

@@ -50,6 +50,8 @@ type RegionInfo struct {
 	Fence            uint64   `json:"fence,omitempty"`
 	// ForgottenBy tells that a federated region has forgotten this one, with this fence.
 	ForgottenBy *Forgotten `json:"forgottenBy,omitempty"`
+	// StillKnownBy are the regions in which one that was forgotten here has still to be forgotten.
+	StillKnownBy []string `json:"stillKnownBy,omitempty"`
 	// Problem is why the last exchange with it failed.
 	Problem string `json:"problem,omitempty"`
 }
@@ -128,6 +130,7 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 			info.LagSeconds, info.LastDelaySeconds, info.UntakenSeconds = &behind, &delay, &untaken
 			info.MissingChanges, info.UntakenChanges, info.PendingChanges = &lag.Missing, &lag.Untaken, &lag.Pending
 		}
+		info.StillKnownBy = stillKnownBy(st, o)
 		r.mu.Lock()
 		if t := r.talks[o.Name]; t != nil {
 			info.Problem = t.failed
@@ -219,6 +222,41 @@ func (r *Regions) askForgotten(ctx context.Context, name string) {
 			cancel()
 		}
 	}
+}
+
+// stillKnownBy are the federated regions that have not forgotten a region that is forgotten here, as far as they have told. Regions
+// are forgotten in the order of their fences everywhere, so that their number tells which.
+func stillKnownBy(st *fsm.State, o *fsm.OtherRegion) (names []string) {
+	if o.State != fsm.RegionForgotten || o.Fence == 0 {
+		return nil
+	}
+	rank := 0
+	for other := range st.OtherRegions() {
+		if other.Fence != 0 && other.Fence <= o.Fence {
+			rank++
+		}
+	}
+	for other := range st.OtherRegions() {
+		if other.State == fsm.RegionFederated && other.Forgets < rank {
+			names = append(names, other.Name)
+		}
+	}
+	return names
+}
+
+// Unforgotten tells of each region that was forgotten in some region whether it has still to be forgotten in another one, or here.
+func (r *Regions) Unforgotten() map[string]bool {
+	st := r.members.node.State()
+	all := map[string]bool{}
+	for o := range st.OtherRegions() {
+		r.mu.Lock()
+		_, elsewhere := r.announced[o.Name]
+		r.mu.Unlock()
+		if o.State == fsm.RegionForgotten || elsewhere {
+			all[o.Name] = o.State != fsm.RegionForgotten || len(stillKnownBy(st, o)) > 0
+		}
+	}
+	return all
 }
 
 // forgottenHere are the regions that this one has forgotten.

@@ -206,6 +206,9 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 		ctx, cancel := context.WithTimeout(ctx, talkTimeout)
 		defer cancel()
 		err := r.greet(ctx, p.Name, said)
+		if err != nil {
+			r.renewTo(ctx, p.Name)
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		t.under = false
@@ -218,6 +221,14 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 		}
 		t.failed, t.told = "", said
 	}()
+}
+
+// renewTo tells a region that does not know this one, which was restored, of its new authority. The next exchange shows whether it has
+// taken it.
+func (r *Regions) renewTo(ctx context.Context, region string) {
+	if err := r.renew(ctx, region); err != nil {
+		r.log.Debug("federation: a new authority was not taken", "region", region, "error", err)
+	}
 }
 
 // greet does one exchange.

@@ -14,7 +14,7 @@ type regionCollector struct{ regions *region.Regions }
 var (
 	peerLabel   = []string{"peer"}
 	regionsDesc = struct {
-		contact, reachable, members, lag, missing, untaken, untakenAge, pending *prometheus.Desc
+		contact, reachable, members, lag, missing, untaken, untakenAge, pending, unforgotten *prometheus.Desc
 	}{
 		prometheus.NewDesc("trent_federation_last_contact_timestamp_seconds", "When anything proven to come from the region arrived last, by this node's clock; 0 if never.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_reachable", "1 if the region was heard lately.", peerLabel, nil),
@@ -24,13 +24,14 @@ var (
 		prometheus.NewDesc("trent_federation_untaken_changes", "Keys changed here that the region has not taken over; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_untaken_age_seconds", "Age of the oldest change made here that the region has not taken over, 0 if there is none; at most as long as the node leads; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_unforgotten", "Of a region that was forgotten in some region: 1 if it has still to be forgotten in another one, or in this.", peerLabel, nil),
 	}
 )
 
 // Describe implements prometheus.Collector.
 func (c *regionCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{regionsDesc.contact, regionsDesc.reachable, regionsDesc.members, regionsDesc.lag, regionsDesc.missing,
-		regionsDesc.untaken, regionsDesc.untakenAge, regionsDesc.pending} {
+		regionsDesc.untaken, regionsDesc.untakenAge, regionsDesc.pending, regionsDesc.unforgotten} {
 		to <- d
 	}
 }
@@ -72,6 +73,9 @@ func (c *regionCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	for name, n := range c.regions.Link().Members() {
 		gauge(regionsDesc.members, float64(n), name)
+	}
+	for name, yes := range c.regions.Unforgotten() {
+		gauge(regionsDesc.unforgotten, bit(yes), name)
 	}
 	for name, lag := range c.regions.Lags() {
 		gauge(regionsDesc.lag, lag.Behind.Seconds(), name)

@@ -275,6 +275,9 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 		if r.By != "" {
 			note = "introduced by " + r.By + "; consent with 'trent operator federate confirm " + r.Region + "'"
 		}
+		if len(r.StillKnownBy) > 0 {
+			note = "has still to be forgotten in " + strings.Join(r.StillKnownBy, ", ") + ": 'trent operator region forget " + r.Region + "' there"
+		}
 		if r.ForgottenBy != nil {
 			note = fmt.Sprintf("forgotten by %s; if that is meant, 'trent operator region forget %s'", r.ForgottenBy.Region, r.Region)
 		}
