@@ -103,6 +103,9 @@ func (b *bench) sync(ctx context.Context) error {
 	return nil
 }
 
+// maxCallTries bounds the tries of one call that is answered with 503.
+const maxCallTries = 10
+
 // syncConns is how many connections make the changes.
 const syncConns = 16
 
@@ -123,8 +126,14 @@ func each(ctx context.Context, s *server, keys []string, make1 func(i int, id st
 			for i := int(next.Add(1)) - 1; i < len(keys) && failed.Load() == nil && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				q, err := make1(i, keys[i])
 				var answer []byte
-				if err == nil {
-					answer, err = c.do(q)
+				for try := 1; err == nil; try++ {
+					// As an SDK does: the region that is asked may be slow to answer on a busy machine.
+					if answer, err = c.do(q); err != nil && try < maxCallTries && strings.Contains(err.Error(), "503") && ctx.Err() == nil {
+						time.Sleep(time.Duration(try) * 200 * time.Millisecond)
+						err = nil
+						continue
+					}
+					break
 				}
 				if err == nil && got != nil {
 					err = got(i, answer)
