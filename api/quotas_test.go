@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/api/throttle"
+	"github.com/trentkms/trent/region"
 )
 
 // ledgerHere is the leader of a region of one node. Its interval lasts as long as a test needs.
@@ -33,6 +35,7 @@ func (l *grantLab) withQuotas(limits api.QuotaProfile) {
 	q := &api.Quotas{Default: limits}
 	l.url = serve(l.t.(*testing.T), l, api.Config{Service: l.service, Audit: l, Quotas: q, Lessor: ledgerHere{throttle.NewLedger(), q}})
 	l.clients = make(map[string]*kms.Client)
+	l.server = api.NewServer(api.Config{Service: l.service, Audit: l, Metrics: api.NewMetrics(), Quotas: q, Lessor: ledgerHere{throttle.NewLedger(), q}}) // for asked
 }
 
 func hourly(n int) throttle.Limit { return throttle.Limit{Count: n, Interval: time.Hour} }
@@ -95,6 +98,17 @@ func TestQuotaRules(t *testing.T) {
 		_, err := l.as(owner).DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &id})
 		return err
 	}
+	foreign := func(operation string) func() error {
+		return func() error {
+			if v := l.asked(region.Question{
+				Operation: operation, RequestID: "request-1", Account: owner, KeyID: replicaID, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS",
+				PrimaryRegion: "us-east-1", Caller: region.Claim{Account: owner, Principal: region.RootPrincipal, SourceIP: "192.0.2.1"},
+			}); v.Fault != "" {
+				return errors.New(v.Fault + ": " + v.Message)
+			}
+			return nil
+		}
+	}
 	const ok = ""
 	const sym, rsaQuota = "Cryptographic operations (symmetric) request rate", "Cryptographic operations (RSA) request rate"
 	type step struct {
@@ -121,6 +135,10 @@ func TestQuotaRules(t *testing.T) {
 		{"failures count", api.QuotaProfile{"DescribeKey request rate": hourly(2)}, []step{
 			{func() error { return describe("11111111-2222-3333-4444-555555555555") }, "NotFoundException"},
 			{func() error { return describe("alias/none") }, "NotFoundException"}, {func() error { return describe(*symmetric) }, throttled}}},
+		{"a replica is two CreateKey where it is made", api.QuotaProfile{"CreateKey request rate": hourly(3)}, []step{
+			{foreign("CreateKey"), ok}, {foreign("CreateKey"), throttled}}},
+		{"a change of the primary counts in both regions", api.QuotaProfile{"UpdatePrimaryRegion request rate": hourly(1)}, []step{
+			{foreign("UpdatePrimaryRegion"), "NotFoundException"}, {foreign("UpdatePrimaryRegion"), throttled}}},
 		{"who may not use the key does not learn its type", api.QuotaProfile{sym: hourly(1)}, []step{
 			do(encrypt, stranger, &symmetricARN, "AccessDeniedException"), do(encrypt, stranger, &symmetricARN, "AccessDeniedException")}},
 	} {

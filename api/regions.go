@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/trentkms/trent/api/throttle"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
@@ -50,17 +51,33 @@ func (s *Server) decideFor(ctx context.Context, st *fsm.State, q *region.Questio
 	case "CreateKey":
 		v, err = x.decideReplica(ctx, q)
 	case "UpdatePrimaryRegion":
-		v, err = x.decidePrimary(q)
+		v, err = x.decidePrimary(ctx, q)
 	default:
 		return nil, fault.New(fault.UnsupportedOperationException, "%s is not supported in this Region.", q.Operation)
 	}
-	if err != nil {
+	if err != nil && !x.unrecorded {
 		x.fault = fault.From(err)
 		if err := x.writeRecord(ctx); err != nil {
 			return nil, recordFault(err)
 		}
 	}
 	return v, err
+}
+
+// replicaCharge is how often a replica counts as CreateKey in its region: the original tries it first (spec 03 QUO-18).
+const replicaCharge = 2
+
+// chargeForeign counts an operation of another region against the caller's quota here (spec 03 QUO-18, QUO-19).
+func (x *exchange) chargeForeign(ctx context.Context, times int) error {
+	if x.srv.meter == nil {
+		return nil
+	}
+	for range times {
+		if err := x.count(ctx, throttle.Key{Scope: x.call.Caller.Account, Quota: chargings[x.target].own}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // foreignExchange is an exchange for a request that another region has received. Address and client are those of the caller.
@@ -128,6 +145,9 @@ func (x *exchange) decideReplica(ctx context.Context, q *region.Question) (*regi
 	c, s := &x.call, x.srv.service
 	in := region.ReplicaInput(q)
 	x.in = in
+	if err := x.chargeForeign(ctx, replicaCharge); err != nil {
+		return nil, err
+	}
 	r := s.NewResolver(c, "CreateKey", false, false)
 	if err := in.Resolve(&r); err != nil {
 		return nil, err
@@ -149,10 +169,13 @@ func (x *exchange) decideReplica(ctx context.Context, q *region.Question) (*regi
 }
 
 // decidePrimary decides whether the replica here may be made the primary (spec 07 PRI-03, PRI-10).
-func (x *exchange) decidePrimary(q *region.Question) (*region.Verdict, error) {
+func (x *exchange) decidePrimary(ctx context.Context, q *region.Question) (*region.Verdict, error) {
 	c, s := &x.call, x.srv.service
 	in := &region.UpdatePrimaryRegionInput{KeyID: q.KeyID, PrimaryRegion: q.PrimaryRegion}
 	x.in = in
+	if err := x.chargeForeign(ctx, 1); err != nil {
+		return nil, err
+	}
 	r := s.NewResolver(c, "UpdatePrimaryRegion", false, false)
 	if err := in.Resolve(&r); err != nil {
 		return nil, err
