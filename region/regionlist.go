@@ -52,6 +52,11 @@ type RegionInfo struct {
 	ForgottenBy *Forgotten `json:"forgottenBy,omitempty"`
 	// StillKnownBy are the regions in which one that was forgotten here has still to be forgotten.
 	StillKnownBy []string `json:"stillKnownBy,omitempty"`
+	// IdentityHome is, of this region, where its identities are decided, IdentitySeconds for how long they may have been others there.
+	IdentityHome    string   `json:"identityHome,omitempty"`
+	IdentitySeconds *float64 `json:"identityStalenessSeconds,omitempty"`
+	// FollowsHere tells that the other region's identities are decided in this one.
+	FollowsHere bool `json:"followsIdentitiesHere,omitempty"`
 	// Problem is why the last exchange with it failed.
 	Problem string `json:"problem,omitempty"`
 }
@@ -115,6 +120,10 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 	if a := st.Authority(); a != nil {
 		self.Authority = fingerprint(a.Cert)
 	}
+	if h := st.Home(); h != nil {
+		age := r.service.IdentityStaleness(st).Seconds()
+		self.IdentityHome, self.IdentitySeconds = h.Name, &age
+	}
 	all := []RegionInfo{self}
 	for o := range st.OtherRegions() {
 		info := RegionInfo{
@@ -125,6 +134,7 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 			info.LastContact = at.UTC()
 		}
 		info.KeysShared, _ = st.SharedWith(o.Name)
+		info.FollowsHere = o.Follows
 		if lag, ok := lags[o.Name]; ok {
 			behind, delay, untaken := lag.Behind.Seconds(), lag.Delay.Seconds(), lag.UntakenAge.Seconds()
 			info.LagSeconds, info.LastDelaySeconds, info.UntakenSeconds = &behind, &delay, &untaken
@@ -156,7 +166,9 @@ type Forgetting struct {
 	Reachable bool `json:"reachable"`
 	// Elsewhere are the regions in which it has to be forgotten too, with the same fence.
 	Elsewhere []string `json:"elsewhere,omitempty"`
-	DryRun    bool     `json:"dryRun,omitempty"`
+	// IdentityHome tells that this region's identities are decided there: from then on they are decided here.
+	IdentityHome bool `json:"identityHome,omitempty"`
+	DryRun       bool `json:"dryRun,omitempty"`
 }
 
 // ForgetRegion marks a region as lost for good. The fence is the same in every region: the one that another region has announced,
@@ -185,6 +197,7 @@ func (r *Regions) ForgetRegion(ctx context.Context, name string, dryRun, force b
 	}
 	r.mu.Unlock()
 	out.KeysShared, out.PrimariesThere = st.SharedWith(name)
+	out.IdentityHome = st.Home() != nil && st.Home().Name == name
 	for _, p := range r.wire.Peers() {
 		switch {
 		case p.Region == name:

@@ -54,6 +54,9 @@ type adminStatus struct {
 	RegionTime   time.Time `json:"regionTime"`
 	CertUntil    time.Time `json:"certificateUntil,omitzero"`
 	Health       string    `json:"health"`
+	// IdentityHome is the region in which identities are decided, if that is another one, IdentitySeconds how old they may be.
+	IdentityHome    string   `json:"identityHome,omitempty"`
+	IdentitySeconds *float64 `json:"identityStalenessSeconds,omitempty"`
 	// Regions are the other regions that this node knows, by state and contact.
 	Regions []region.RegionInfo `json:"regions,omitempty"`
 	// DomainKey is the version that wraps, Rotation the latest rotation of the domain key.
@@ -168,6 +171,10 @@ func (n *node) adminStatus(ctx context.Context) adminStatus {
 	}
 	if d := n.cluster.State().ActiveDomainKey(); d != nil {
 		s.DomainKey = d.Version
+	}
+	if here := n.cluster.State(); here.Home() != nil {
+		age := n.service.IdentityStaleness(here).Seconds()
+		s.IdentityHome, s.IdentitySeconds = here.Home().Name, &age
 	}
 	if n.wire != nil {
 		if c := n.wire.Credentials(); c != nil {

@@ -262,6 +262,9 @@ health       %s
 domain key   version %d%s
 `, s.Region, s.NodeID, s.ClusterID, s.Version, s.State, s.Term, s.Voter, s.Voters, leaderWord(s.LeaderID), s.AppliedIndex, s.LastIndex,
 		s.RegionTime.Format(time.RFC3339Nano), until, s.Health, s.DomainKey, rotationWord(s.Rotation))
+	if err == nil && s.IdentityHome != "" {
+		_, err = fmt.Fprintf(w, "identities   decided in %s, %.0fs old\n", s.IdentityHome, *s.IdentitySeconds)
+	}
 	if err == nil && len(s.Regions) > 0 {
 		if _, err = fmt.Fprintln(w); err == nil {
 			err = printRegions(w, s.Regions)

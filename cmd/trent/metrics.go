@@ -59,7 +59,7 @@ func registerNodeMetrics(n *node) {
 	n.metrics.MustRegister(newExpiryCollector(n.cfg.Region, n.cluster.State, n.service.Now))
 	n.metrics.MustRegister(&raftCollector{status: n.cluster.Status, metrics: raftMetrics()})
 	if n.regions != nil {
-		n.metrics.MustRegister(&regionCollector{n.regions})
+		n.metrics.MustRegister(&regionCollector{n.regions, func() time.Duration { return n.service.IdentityStaleness(n.cluster.State()) }})
 	}
 }
 

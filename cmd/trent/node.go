@@ -131,9 +131,13 @@ func openNodeWith(cfg *config.File, raftDir string, log *slog.Logger, bootstrap 
 	if n.cluster, err = cluster.Open(cc); err != nil {
 		return nil, err
 	}
+	var maxStaleness time.Duration
+	if cfg.Federation != nil {
+		maxStaleness = cfg.Federation.MaxStaleness
+	}
 	n.service = region.New(region.Config{
 		Partition: cfg.Partition, Region: cfg.Region, Cluster: n.cluster, HSM: n.module, Logger: log,
-		BuiltIn:        api.BuiltInPolicies(cfg.Partition),
+		BuiltIn: api.BuiltInPolicies(cfg.Partition), MaxIdentityStaleness: maxStaleness,
 		Record:         func(ev region.InternalEvent) []byte { return api.InternalRecord(cfg.Region, ev) },
 		RecordOperator: func(ev region.OperatorEvent) []byte { return api.OperatorRecord(cfg.Region, ev) },
 	})

@@ -9,12 +9,16 @@ import (
 )
 
 // regionCollector tells how it stands with the other regions, one series for each of them.
-type regionCollector struct{ regions *region.Regions }
+type regionCollector struct {
+	regions *region.Regions
+	// staleness is for how long the home of the identities may have had others, 0 in a home.
+	staleness func() time.Duration
+}
 
 var (
 	peerLabel   = []string{"peer"}
 	regionsDesc = struct {
-		contact, reachable, members, lag, missing, untaken, untakenAge, pending, unforgotten *prometheus.Desc
+		contact, reachable, members, lag, missing, untaken, untakenAge, pending, unforgotten, staleness *prometheus.Desc
 	}{
 		prometheus.NewDesc("trent_federation_last_contact_timestamp_seconds", "When anything proven to come from the region arrived last, by this node's clock; 0 if never.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_reachable", "1 if the region was heard lately.", peerLabel, nil),
@@ -25,13 +29,14 @@ var (
 		prometheus.NewDesc("trent_federation_untaken_age_seconds", "Age of the oldest change made here that the region has not taken over, 0 if there is none; at most as long as the node leads; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_unforgotten", "Of a region that was forgotten in some region: 1 if it has still to be forgotten in another one, or in this.", peerLabel, nil),
+		prometheus.NewDesc("trent_identity_staleness_seconds", "For how long the home of the identities may have had others than this region; 0 in a home.", nil, nil),
 	}
 )
 
 // Describe implements prometheus.Collector.
 func (c *regionCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{regionsDesc.contact, regionsDesc.reachable, regionsDesc.members, regionsDesc.lag, regionsDesc.missing,
-		regionsDesc.untaken, regionsDesc.untakenAge, regionsDesc.pending, regionsDesc.unforgotten} {
+		regionsDesc.untaken, regionsDesc.untakenAge, regionsDesc.pending, regionsDesc.unforgotten, regionsDesc.staleness} {
 		to <- d
 	}
 }
@@ -63,6 +68,7 @@ func (c *regionCollector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, peer string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, peer)
 	}
+	to <- prometheus.MustNewConstMetric(regionsDesc.staleness, prometheus.GaugeValue, c.staleness().Seconds())
 	for _, p := range c.regions.Link().Peers() {
 		at := 0.0
 		if !p.LastContact.IsZero() {

@@ -272,6 +272,12 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 			}
 			lag = fmt.Sprintf("%.1fs\t%.3fs\t%d\t%s\t%d", *r.LagSeconds, *r.LastDelaySeconds, *r.MissingChanges, untaken, *r.PendingChanges)
 		}
+		switch {
+		case r.IdentityHome != "":
+			note = fmt.Sprintf("identities are decided in %s and %.0fs old", r.IdentityHome, *r.IdentitySeconds)
+		case r.FollowsHere && note == "":
+			note = "its identities are decided here"
+		}
 		if r.By != "" {
 			note = "introduced by " + r.By + "; consent with 'trent operator federate confirm " + r.Region + "'"
 		}
@@ -318,6 +324,9 @@ func printForgetting(w io.Writer, o *region.Forgetting) error {
 	}
 	_, err := fmt.Fprintf(w, "Region %s %s.\nfence                %d\nshared keys          %d, of which %d have their primary there\n",
 		o.Region, verb, o.Fence, o.KeysShared, o.PrimariesThere)
+	if err == nil && o.IdentityHome {
+		_, err = fmt.Fprintln(w, "Identities were decided there; then they are decided in this region, as it has them.")
+	}
 	if err == nil && o.Reachable {
 		_, err = fmt.Fprintln(w, "It is reachable: it is not lost.")
 	}

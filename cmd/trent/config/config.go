@@ -124,7 +124,15 @@ type Federation struct {
 	Listen    string   `hcl:"listen,optional"`    // a further address, for other regions only
 	Advertise string   `hcl:"advertise,optional"` // what they are told: a public name, the outside of a NAT
 	Seeds     []string `hcl:"seeds,optional"`     // addresses of their nodes, besides those that they tell
+	// IdentityMaxStaleness is how old identities may be that live in another region.
+	IdentityMaxStaleness string `hcl:"identity_max_staleness,optional"`
+
+	// MaxStaleness is IdentityMaxStaleness parsed, 0 without a bound.
+	MaxStaleness time.Duration
 }
+
+// minStaleness is the lowest identity_max_staleness: the log learns every ten seconds how current identities are.
+const minStaleness = time.Minute
 
 // Log configures the operator's log.
 type Log struct {
@@ -366,7 +374,10 @@ func (c *Cluster) complete() error {
 	return nil
 }
 
-func (d *Federation) complete() error {
+func (d *Federation) complete() (err error) {
+	if d.MaxStaleness, err = duration(d.IdentityMaxStaleness, 0); err != nil || d.MaxStaleness != 0 && d.MaxStaleness < minStaleness {
+		return errors.Join(fmt.Errorf("identity_max_staleness is %q; it is a duration of at least %v, or absent", d.IdentityMaxStaleness, minStaleness), err)
+	}
 	if d.Listen != "" {
 		host, _, err := net.SplitHostPort(d.Listen)
 		if err != nil {

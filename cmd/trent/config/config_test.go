@@ -62,6 +62,7 @@ func TestRefusals(t *testing.T) {
 		{"account", `"111122223333"`, `"42"`, `account "42" is not 12 digits`},
 		{"partition", `data_dir = "data"`, "data_dir = \"data\"\npartition = \"a:b\"", `partition "a:b" does not look like aws`},
 		{"sessions of an embedded HSM", `pin_file = "pin"`, "pin_file = \"pin\"\n  sessions = 2", `belong to kind "pkcs11"`},
+		{"age of identities", `listener "api" {`, "cluster {\n  address = \"127.0.0.1:1\"\n}\nfederation {\n  identity_max_staleness = \"5s\"\n}\nlistener \"api\" {", "identity_max_staleness is"},
 		{"requests in flight", `listener "api" {`, "limits {\n  max_in_flight = -1\n}\nlistener \"api\" {", "max_in_flight is -1"},
 		{"data directory", `"data"`, `""`, "data_dir is empty"},
 		{"HSM kind", `hsm "embedded"`, `hsm "paper"`, `the kind is "embedded" or "pkcs11"`},
