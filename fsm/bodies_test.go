@@ -132,6 +132,8 @@ var unset = map[string]bool{
 	"InitRegion.Account.Local":        true,
 	"PutAccount.Account.Local":        true,
 	"PutOtherRegion.Region.Follows":   true,
+	"PutOtherRegion.Region.Allowed":   true,
+	"AdmitRegion.Region.Allowed":      true,
 	"AdmitRegion.Region.Follows":      true,
 
 	"PutRegionKeys.Keys.Sessions":    true,

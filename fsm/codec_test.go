@@ -247,7 +247,7 @@ func TestCommandTable(t *testing.T) {
 		if k := c.Body.Kind(); rowOf(k).level == LevelDomainRotation && k >= KindBeginRotation && (k < KindPutRegionKeys || k > KindDropEnds) {
 			want = LevelDomainRotation
 		}
-		if k := c.Body.Kind(); k >= KindSyncIdentities && k <= KindPutFollower {
+		if k := c.Body.Kind(); k >= KindSyncIdentities && k <= KindAllowFollower {
 			want = LevelHome
 		}
 		if k := c.Body.Kind(); k == KindPutOIDCProvider || k == KindDeleteOIDCProvider {

@@ -89,7 +89,7 @@ func applyDropRegion(t *tx, c *DropRegion) outcome {
 		return done()
 	}
 	o := *old
-	o.State, o.Version, o.Sessions = RegionForgotten, t.index, nil
+	o.State, o.Version, o.Sessions, o.Allowed = RegionForgotten, t.index, nil, false
 	t.put(tableOtherRegions, &o)
 	return done()
 }

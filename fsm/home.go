@@ -14,6 +14,7 @@ const (
 	KindAdoptHome      Kind = 121
 	KindReleaseHome    Kind = 122
 	KindPutFollower    Kind = 123
+	KindAllowFollower  Kind = 124
 )
 
 // HomeRegion is the region in which this one's identities are decided: accounts, users, groups, roles, managed policies, OpenID Connect
@@ -100,6 +101,13 @@ type ReleaseHome struct {
 	Home string `cbor:"1,keyasint"`
 }
 
+// AllowFollower says whether a federated region may have this one as the home of its identities. Whoever may gets all of them, secrets of
+// access keys among them, and is believed what it says of sessions.
+type AllowFollower struct {
+	Region string `cbor:"1,keyasint"`
+	Allow  bool   `cbor:"2,keyasint,omitempty"`
+}
+
 // PutFollower notes that a region has this one as the home of its identities, or has not any more.
 type PutFollower struct {
 	Region      string `cbor:"1,keyasint"`
@@ -112,6 +120,7 @@ func (SyncIdentities) Kind() Kind { return KindSyncIdentities }
 func (AdoptHome) Kind() Kind      { return KindAdoptHome }
 func (ReleaseHome) Kind() Kind    { return KindReleaseHome }
 func (PutFollower) Kind() Kind    { return KindPutFollower }
+func (AllowFollower) Kind() Kind  { return KindAllowFollower }
 
 // maxIdentityParts bounds the parts of one synchronization, and with their size what it can hold: some gigabytes.
 const maxIdentityParts = 8192
@@ -182,6 +191,28 @@ func (c *AdoptHome) check() error {
 
 func (c *ReleaseHome) check() error { return checkName("region", c.Home, maxID) }
 
+func (c *AllowFollower) check() error { return checkName("region", c.Region, maxID) }
+
+func applyAllowFollower(t *tx, c *AllowFollower) outcome {
+	old := t.otherRegion(c.Region)
+	switch {
+	case old == nil || old.State != RegionFederated:
+		return conflict("the region is not federated")
+	case c.Allow && t.d.region.Home != nil:
+		return conflict("the region is no home: " + DecidedAtHome)
+	case old.Allowed == c.Allow:
+		return conflict("nothing new")
+	}
+	o := *old
+	o.Allowed = c.Allow
+	if o.Follows && !c.Allow {
+		o.Follows = false
+		t.sharesWith(c.Region, false)
+	}
+	t.put(tableOtherRegions, &o)
+	return done()
+}
+
 func (c *PutFollower) check() error {
 	if c.Incarnation == 0 {
 		return errors.New("no incarnation")
@@ -224,6 +255,8 @@ func applyPutFollower(t *tx, c *PutFollower) outcome {
 		return out
 	case c.Follows && t.d.region.Home != nil:
 		return conflict("the region is no home: " + DecidedAtHome)
+	case c.Follows && !o.Allowed:
+		return conflict("the operator of this region has not let the other one follow it")
 	case o.Follows == c.Follows:
 		return conflict("nothing new")
 	}

@@ -35,6 +35,7 @@ func goldenHomeBodies() []Body {
 		&AdoptHome{all, true},
 		&ReleaseHome{"eu-west-1"},
 		&PutFollower{"eu-west-1", 7, true},
+		&AllowFollower{"eu-west-1", true},
 	}
 }
 
@@ -46,6 +47,9 @@ func (c chance) homeBody(other string, incarnation uint64) Body {
 		case h != nil && c.flag():
 			return &ReleaseHome{h.Name}
 		case c.Intn(3) == 0:
+			if c.flag() {
+				return &AllowFollower{other, c.flag()}
+			}
 			return &PutFollower{other, incarnation, c.Intn(3) == 0}
 		}
 		s := c.identities(other, incarnation)

@@ -38,6 +38,7 @@ func newHomeModel(t *testing.T, seed int64) *homeModel {
 	m.follower.ok(init)
 	m.federate(m.home, followerName, m.follower.state().Region().Incarnation())
 	m.federate(m.follower, homeName, m.home.state().Region().Incarnation())
+	m.home.ok(&AllowFollower{followerName, true})
 	m.home.ok(&PutFollower{followerName, m.follower.state().Region().Incarnation(), true})
 	m.note()
 	return m

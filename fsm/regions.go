@@ -56,6 +56,8 @@ type OtherRegion struct {
 	Sessions []SessionKey `cbor:"40,keyasint,omitempty"`
 	// Follows tells that the region has this one as the home of its identities.
 	Follows bool `cbor:"30,keyasint,omitempty"`
+	// Allowed tells that this region's operator lets it.
+	Allowed bool `cbor:"31,keyasint,omitempty"`
 }
 
 // RegionState is how far the federation with a region is.
@@ -215,7 +217,7 @@ func (c *PutOtherRegion) check() error {
 	if err := checkLength("who introduced it", len(o.By), maxID); err != nil || (o.By != "") != (o.State == RegionIntroduced) {
 		return errors.Join(errors.New("who introduced a region is known of those that were introduced only"), err)
 	}
-	if o.Incarnation == 0 || len(o.Sessions) != 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 || o.Follows {
+	if o.Incarnation == 0 || len(o.Sessions) != 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 || o.Follows || o.Allowed {
 		return errors.New("a region without incarnation, or with what only synchronization writes")
 	}
 	if err := checkLength("number of addresses", len(o.Addresses), maxAddresses); err != nil {
@@ -291,7 +293,7 @@ func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 	} else {
 		o.CreatedAt, o.Fence = old.CreatedAt, old.Fence
 		if old.State != RegionForgotten {
-			o.Incarnation, o.Follows = max(old.Incarnation, o.Incarnation), old.Follows
+			o.Incarnation, o.Follows, o.Allowed = max(old.Incarnation, o.Incarnation), old.Follows, old.Allowed
 		}
 		if o.Incarnation == old.Incarnation {
 			o.Sessions = old.Sessions
@@ -322,7 +324,7 @@ func applyForgetRegion(t *tx, c *ForgetRegion) outcome {
 		}
 	}
 	o := *old
-	o.State, o.Fence, o.Version, o.Follows, o.Sessions = RegionForgotten, c.Fence, t.index, false, nil
+	o.State, o.Fence, o.Version, o.Follows, o.Allowed, o.Sessions = RegionForgotten, c.Fence, t.index, false, false, nil
 	t.put(tableOtherRegions, &o)
 	t.retireSessionKeys()
 	if old.Follows {

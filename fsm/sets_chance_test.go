@@ -110,7 +110,7 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 		}
 		return &TendKeys{[]KeyRef{ref}}
 	case 12:
-		if e := c.s.ReplicaEnd(ref.Account, ref.ID); e != nil && c.Intn(3) == 0 {
+		if e := c.s.ReplicaEnd(ref.Account, ref.ID); e != nil && c.Intn(6) > 0 {
 			return &DropEnds{[]EndRef{{e.Account, e.ID, e.ChangedAt}}}
 		}
 	case 16:

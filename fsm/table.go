@@ -156,6 +156,7 @@ func commandRows() []commandRow {
 		command(applyAdoptHome, forgotten, since(LevelHome)),
 		command(applyReleaseHome, forgotten, since(LevelHome)),
 		command(applyPutFollower, forgotten, since(LevelHome)),
+		command(applyAllowFollower, forgotten, since(LevelHome)),
 	}...)
 }
 

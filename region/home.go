@@ -137,6 +137,26 @@ const maxVanish = 100
 // ErrVanish reports that adopting a home would remove identities.
 var ErrVanish = errors.New("identities of this region that the home does not have would be removed; look with --dry-run, and say --replace if that is meant")
 
+// ShareIdentities lets a federated region follow this one, with allow, or takes that back.
+func (s *Service) ShareIdentities(ctx context.Context, name string, allow bool) error {
+	st, err := s.View(ctx)
+	if err != nil {
+		return err
+	}
+	o := st.OtherRegion(name)
+	switch {
+	case o == nil:
+		return fmt.Errorf("%w (%s)", ErrUnknownRegion, name)
+	case o.Allowed == allow:
+		return nil
+	case st.Home() != nil:
+		return errDecidedAtHome(st)
+	}
+	return s.proposeOperator(ctx, st, &fsm.AllowFollower{Region: name, Allow: allow}, OperatorEvent{
+		Name: "ShareIdentities", At: s.Now(), Details: []Note{{"region", name}, {"allow", fmt.Sprint(allow)}},
+	})
+}
+
 // AdoptHome makes another region the home of this one's identities, or, given this region's name, this region itself. With dryRun it only tells
 // what would happen; identities that the home lacks are removed only with replace.
 func (s *Service) AdoptHome(ctx context.Context, name string, dryRun, replace bool) (*HomeChange, error) {

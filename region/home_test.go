@@ -89,8 +89,20 @@ func (f *regionsLab) homeAdopted(t *testing.T) {
 	f.newUser(regionB, "bob")
 	key := f.labs[regionB].createKey().KeyID
 
+	if _, err := b.AdoptHome(t.Context(), regionA, true, false); err == nil || !strings.Contains(err.Error(), "share "+regionB) {
+		t.Fatalf("identities are told without consent: %v", err)
+	}
+	if _, err := b.CreateAccount(t.Context(), "000000000001"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := b.others.Decide(t.Context(), regionA, []byte(`{"act":{"name":"CreateAccount","account":"000000000002"}}`)); err == nil {
+		t.Fatal("a region decides for another one that may not follow it")
+	}
+	if err := f.labs[regionA].service.ShareIdentities(t.Context(), regionB, true); err != nil {
+		t.Fatal(err)
+	}
 	out, err := b.AdoptHome(t.Context(), regionA, true, false)
-	if err != nil || len(out.Vanish) != 1 || !strings.HasSuffix(out.Vanish[0], ":user/bob") || f.state(regionB).Home() != nil {
+	if err != nil || len(out.Vanish) != 3 || out.Vanish[0] != "account 000000000001" || !strings.HasSuffix(out.Vanish[1], ":user/bob") || f.state(regionB).Home() != nil {
 		t.Fatalf("dry run: %+v, %v", out, err)
 	}
 	if f.state(regionA).OtherRegion(regionB).Follows {

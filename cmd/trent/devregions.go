@@ -252,6 +252,9 @@ func (f *devFederation) settle(ctx context.Context) error {
 		if n.cluster.State().Home() != nil {
 			continue
 		}
+		if err := home.service.ShareIdentities(ctx, n.cfg.Region, true); err != nil {
+			return fmt.Errorf("share identities with %s: %w", n.cfg.Region, err)
+		}
 		change, err := n.service.AdoptHome(ctx, home.cfg.Region, false, false)
 		for tries := 0; err != nil && !errors.Is(err, region.ErrVanish) && tries < 5; tries++ { // the regions have met a moment ago
 			select {

@@ -25,7 +25,7 @@ var adminActions = map[string]string{
 	"GET /v1/audit": "LookupEvents", "GET /v1/audit/tail": "TailEvents",
 	"GET /v1/regions": "ListRegions", "POST /v1/regions/tokens": "CreateFederationToken", "POST /v1/regions/accept": "FederateRegion",
 	"POST /v1/regions/{name}/confirm": "ConfirmRegion", "DELETE /v1/regions/{name}": "UnfederateRegion", "POST /v1/regions/{name}/forget": "ForgetRegion",
-	"POST /v1/regions/{name}/home": "SetHomeRegion",
+	"POST /v1/regions/{name}/home": "SetHomeRegion", "POST /v1/regions/{name}/share": "ShareIdentities", "DELETE /v1/regions/{name}/share": "UnshareIdentities",
 	"POST /v1/domain-key/rotation": "RotateDomainKey", "GET /v1/domain-key/rotation": "GetDomainKeyRotation",
 	"GET /v1/recovery-keys": "ListRecoveryKeys", "POST /v1/recovery-keys": "RegisterRecoveryKey", "DELETE /v1/recovery-keys/{name}": "RemoveRecoveryKey",
 	"GET /v1/debug": "GetDebugBundle",

@@ -49,3 +49,28 @@ func printHomeChange(w io.Writer, c *region.HomeChange) error {
 	}
 	return err
 }
+
+func regionShareCommand() *cobra.Command {
+	var f adminFlags
+	var stop bool
+	cmd := &cobra.Command{
+		Use: "share REGION", Short: "Let a federated region have the identities of this one", Args: arguments(cobra.ExactArgs(1)),
+		Long: "Let a federated region have the identities of this one: its operator can then say 'trent operator region home'. It gets all of\n" +
+			"them, secrets of access keys among them, wrapped for its HSM, and is believed what it says of its callers' sessions. With --stop it\n" +
+			"is told nothing any more; what it has, it keeps.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			method, verb := http.MethodPost, "may have the identities of this one."
+			if stop {
+				method, verb = http.MethodDelete, "is told nothing of the identities of this one any more."
+			}
+			if err := f.call(cmd.Context(), method, "/v1/regions/"+args[0]+"/share", nil, &struct{}{}); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Region %s %s\n", args[0], verb)
+			return err
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&stop, "stop", false, "take it back")
+	return cmd
+}

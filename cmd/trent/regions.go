@@ -99,6 +99,12 @@ func (n *node) routeRegions(mux *adminMux) {
 		}
 		return n.regions.ForgetRegion(ctx, name, wish.DryRun, wish.Force)
 	})
+	route("POST /v1/regions/{name}/share", func(ctx context.Context, name string, _ []byte) (any, error) {
+		return struct{}{}, n.service.ShareIdentities(ctx, name, true)
+	})
+	route("DELETE /v1/regions/{name}/share", func(ctx context.Context, name string, _ []byte) (any, error) {
+		return struct{}{}, n.service.ShareIdentities(ctx, name, false)
+	})
 	route("POST /v1/regions/{name}/home", func(ctx context.Context, name string, body []byte) (any, error) {
 		var wish regionHomeWish
 		if err := json.Unmarshal(body, &wish); err != nil {
@@ -313,7 +319,7 @@ func regionCommand() *cobra.Command {
 	f.add(forget)
 	forget.Flags().BoolVar(&wish.DryRun, "dry-run", false, "only tell what it would mean")
 	forget.Flags().BoolVar(&wish.Force, "force", false, "forget the region although it is reachable")
-	cmd.AddCommand(forget, regionHomeCommand())
+	cmd.AddCommand(forget, regionHomeCommand(), regionShareCommand())
 	return cmd
 }
 

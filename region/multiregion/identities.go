@@ -118,7 +118,7 @@ func (e *Engine) letGo(region string) {
 func (e *Engine) follows(ctx context.Context, st *fsm.State, from string, r *request) error {
 	o := st.OtherRegion(from)
 	following := r.Home == st.Region().Name || r.Kind == kindIdentities && !r.Look
-	if following == o.Follows || following && st.Home() != nil {
+	if following == o.Follows || following && (st.Home() != nil || !o.Allowed) {
 		return nil
 	}
 	return e.propose(ctx, &fsm.PutFollower{Region: from, Incarnation: r.Incarnation, Follows: following})
@@ -128,6 +128,9 @@ func (e *Engine) follows(ctx context.Context, st *fsm.State, from string, r *req
 func (e *Engine) tellIdentities(ctx context.Context, st *fsm.State, from string, r *request) (*answer, error) {
 	if h := st.Home(); h != nil {
 		return nil, fmt.Errorf("the identities of region %s are decided in region %s: that is the one to follow", st.Region().Name, h.Name)
+	}
+	if !st.OtherRegion(from).Allowed {
+		return nil, fmt.Errorf("region %s has not let region %s have its identities: its operator does that with 'trent operator region share %s'", st.Region().Name, from, from)
 	}
 	if e.cfg.Identities == nil || len(r.Nonce) != nonceSize {
 		return nil, errors.New("a request out of bounds")
@@ -413,7 +416,7 @@ func (e *Engine) Decide(ctx context.Context, home string, question []byte) (repl
 
 // decide serves a request for a decision about identities.
 func (e *Engine) decide(ctx context.Context, st *fsm.State, from string, r *request) (*answer, error) {
-	if st.Home() != nil || e.cfg.Decide == nil {
+	if st.Home() != nil || e.cfg.Decide == nil || !st.OtherRegion(from).Allowed {
 		return nil, errors.New("the region is not the home of identities")
 	}
 	reply, err := e.cfg.Decide(ctx, from, r.Question)
