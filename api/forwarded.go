@@ -14,7 +14,6 @@ import (
 	"github.com/trentkms/trent/api/audit"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/api/query"
-	"github.com/trentkms/trent/api/sigv4"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
@@ -22,7 +21,6 @@ import (
 
 // Requests that change identities, in a region that is not their home. The node that received one has authenticated it on its own region's
 // state and hands it to the home as it came. The home verifies the signature itself and decides, performs and records it like one of its own.
-// What credentials of a session say is the asking region's word: it has issued them.
 
 // forwardedRequest is a request on its way to the home of the identities.
 type forwardedRequest struct {
@@ -39,8 +37,7 @@ type forwardedRequest struct {
 	Remote string              `json:"remote"`
 	TLS    *forwardedTLS       `json:"tls,omitempty"`
 	Via    forwardedDoor       `json:"via"`
-	Claim  *region.Claim       `json:"claim,omitempty"` // of a session
-	Act    *region.IdentityAct `json:"act,omitempty"`   // of an operator, instead of all else
+	Act    *region.IdentityAct `json:"act,omitempty"` // of an operator, instead of all else
 }
 
 type forwardedTLS struct {
@@ -72,17 +69,12 @@ func (x *queryExchange) forward(ctx context.Context, home *fsm.HomeRegion) error
 	if err := x.throughEndpoint(); err != nil {
 		return err
 	}
-	c := &x.call
 	f := forwardedRequest{
 		RequestID: x.id, Method: x.r.Method, URI: x.r.URL.RequestURI(), Host: x.r.Host, Header: x.r.Header, Length: x.r.ContentLength,
 		Encoding: x.r.TransferEncoding, Body: x.body, Remote: x.r.RemoteAddr, Via: forwardedDoor{x.via.VpceID, x.via.VpcID, x.via.Secure},
 	}
 	if t := x.r.TLS; t != nil {
 		f.TLS = &forwardedTLS{t.Version, t.CipherSuite, t.CurveID}
-	}
-	if c.Caller.Session != nil {
-		claim := c.Edge.Claim(c)
-		f.Claim = &claim
 	}
 	b, err := json.Marshal(&f)
 	if err != nil {
@@ -148,7 +140,6 @@ func (x *queryExchange) throughEndpoint() error {
 // foreign is what the home knows of a request that another region has received.
 type foreign struct {
 	region string
-	claim  *region.Claim
 }
 
 // DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
@@ -174,7 +165,7 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 	}
 	via := &Endpoint{VpceID: f.Via.VpceID, VpcID: f.Via.VpcID, Secure: f.Via.Secure}
 	x := &queryExchange{
-		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: &foreign{from, f.Claim},
+		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: &foreign{from},
 	}
 	defer x.wipe()
 	defer x.leave()
@@ -230,17 +221,10 @@ func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
 	return json.Marshal(&a)
 }
 
-// claimant is the caller of a request that another region has received. Long-term credentials sign for themselves: the home has their secrets,
-// and knows first when they end.
+// claimant is the caller of a request that another region has received. It has signed for that one; the home has its secret, or opens its
+// session, and knows first when they end.
 func (x *queryExchange) claimant(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
-	if x.sig.SessionToken == "" {
-		return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from.region))
-	}
-	claim := x.from.claim
-	if claim == nil || claim.Session == nil || claim.AccessKeyID != x.sig.AccessKeyID || claim.Session.Ended(st) {
-		return nil, signatureFault(sigv4.UnrecognizedClient())
-	}
-	return x.srv.authn.claimed(st, claim, now)
+	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from.region))
 }
 
 // hasSecret tells whether an answer must not cross to another region as it is.

@@ -102,7 +102,7 @@ type ReleaseHome struct {
 }
 
 // AllowFollower says whether a federated region may have this one as the home of its identities. Whoever may gets all of them, secrets of
-// access keys among them, and is believed what it says of sessions.
+// access keys among them, and its operators are believed.
 type AllowFollower struct {
 	Region string `cbor:"1,keyasint"`
 	Allow  bool   `cbor:"2,keyasint,omitempty"`

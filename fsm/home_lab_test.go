@@ -42,6 +42,9 @@ func goldenHomeBodies() []Body {
 // homeBody draws a body about where identities live: they go to another region's and come back, and are taken over while they are there.
 func (c chance) homeBody(other string, incarnation uint64) Body {
 	h := c.s.Home()
+	if o := c.s.OtherRegion(other); h == nil && o != nil && o.Allowed && !o.Follows && c.flag() {
+		return &PutFollower{other, o.Incarnation, true}
+	}
 	if h == nil || c.Intn(3) == 0 {
 		switch {
 		case h != nil && c.flag():

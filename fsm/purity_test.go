@@ -26,6 +26,7 @@ var allowed = map[string]string{
 	"fmt":                           "error texts; results carry constant details",
 	"hash":                          "interface of the digest",
 	"hash/crc32":                    "pure: checksum of a command",
+	"hash/fnv":                      "pure: digest of session keys",
 	"io":                            "streams of snapshots, opened by the caller",
 	"iter":                          "ranges over ordered indexes",
 	"log/slog":                      "logger handed in, never read back",

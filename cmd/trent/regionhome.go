@@ -56,7 +56,7 @@ func regionShareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "share REGION", Short: "Let a federated region have the identities of this one", Args: arguments(cobra.ExactArgs(1)),
 		Long: "Let a federated region have the identities of this one: its operator can then say 'trent operator region home'. It gets all of\n" +
-			"them, secrets of access keys among them, wrapped for its HSM, and is believed what it says of its callers' sessions. With --stop it\n" +
+			"them, secrets of access keys among them, wrapped for its HSM, and its operators can make accounts and services here. With --stop it\n" +
 			"is told nothing any more; what it has, it keeps.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			method, verb := http.MethodPost, "may have the identities of this one."
