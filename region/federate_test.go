@@ -125,7 +125,7 @@ func TestFederation(t *testing.T) {
 	if info := b.info(c); info.By != a.region || info.Authority != c.info(c).Authority {
 		t.Errorf("introduced: %+v", info)
 	}
-	if _, err := c.Link().Control(ctx, b.region, nil); !errors.Is(err, link.ErrUnreachable) {
+	if _, err := c.Link().Control(ctx, b.region, nil); !errors.Is(err, link.ErrUnreachable) && !errors.Is(err, link.ErrUnknownRegion) {
 		t.Errorf("a region was heard before its operator's consent: %v", err)
 	}
 	if _, err := c.Link().Call(ctx, b.region, nil); !errors.Is(err, link.ErrUnknownRegion) {

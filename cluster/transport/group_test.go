@@ -62,7 +62,7 @@ func (g *group) start(m *member, bootstrap bool) *member {
 		Bootstrap: bootstrap, NodeID: m.id, ClusterID: g.ca.cluster, Address: m.address,
 		Transport: func(cluster.Identity) (raft.Transport, error) { return m.wire.Raft(hclog.NewNullLogger()), nil },
 		Peers:     m.wire, Forwarder: m.wire,
-		HeartbeatTimeout: 500 * time.Millisecond, ElectionTimeout: 500 * time.Millisecond, LeaseTimeout: 250 * time.Millisecond,
+		HeartbeatTimeout: time.Second, ElectionTimeout: time.Second, LeaseTimeout: 500 * time.Millisecond,
 		PingInterval: 200 * time.Millisecond,
 	}); err != nil {
 		g.t.Fatal(err)

@@ -224,6 +224,11 @@ func (n *node) event(ev fsm.Event) {
 // fatal ends the process: only a new start reads from the disk what is really there.
 func (n *node) fatal(err error) {
 	n.log.Error("the node must stop", "error", err)
+	n.fail(err)
+}
+
+// fail has whoever waits for the node's end know why it ends; the first cause counts.
+func (n *node) fail(err error) {
 	select {
 	case n.failed <- err:
 	default:
@@ -258,6 +263,7 @@ func (n *node) readable(ctx context.Context) error {
 		}
 		select {
 		case err := <-n.failed:
+			n.fail(err) // also for who waits after this
 			return err // what the disk holds cannot be applied: waiting changes nothing
 		case <-n.dismissed:
 			return n.membership()
