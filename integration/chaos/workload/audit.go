@@ -92,7 +92,23 @@ func readAudit(n Node) (records []check.Record, err error) {
 		}
 		records = append(records, some...)
 	}
-	return records, nil
+	return append(records, formerAudit(n)...), nil
+}
+
+// formerAudit reads what the predecessors of a replaced node have recorded, which an operator keeps: of what happened before all nodes
+// were replaced nothing else tells. What a fault has damaged is left out, and missed if nobody else has it.
+func formerAudit(n Node) (records []check.Record) {
+	files, _ := filepath.Glob(filepath.Join(n.AuditDir+".*", "*.jsonl")) // the pattern is good
+	for _, file := range files {
+		segment, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		if some, err := check.ParseLog(n.Name, segment); err == nil {
+			records = append(records, some...)
+		}
+	}
+	return records
 }
 
 // verifyAudit runs the operator's verification. The node writes meanwhile, so that a segment may end or begin between two looks: a
