@@ -6,7 +6,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +79,7 @@ func (l *memberLab) until(what string, ok func() bool) {
 // token is an embedded HSM of a node's own.
 func (l *memberLab) token(name string) hsm.Module {
 	l.t.Helper()
-	m, err := soft.Open(soft.Options{Path: filepath.Join(l.t.TempDir(), name), PIN: []byte("12345678"), Create: true, Label: "trent"})
+	m, err := soft.Open(soft.Options{InMemory: true, Label: name})
 	if err != nil {
 		l.t.Fatal(err)
 	}
