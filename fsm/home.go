@@ -239,15 +239,6 @@ func (t *tx) elsewhere(row *commandRow) outcome {
 // DecidedAtHome is the detail of the refusal of a change of identities in a region that is not their home.
 const DecidedAtHome = "identities are decided in their home region"
 
-// regionRow is the row that the command leaves of the region, to be changed.
-func (t *tx) regionRow() *Region {
-	if t.region == nil {
-		r := *t.d.region
-		t.region = &r
-	}
-	return t.region
-}
-
 func applyPutFollower(t *tx, c *PutFollower) outcome {
 	o, out := t.source(c.Region, c.Incarnation)
 	switch {

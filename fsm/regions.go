@@ -257,7 +257,7 @@ func (c *MarkFeed) check() error {
 }
 
 func applyPutRegionKeys(t *tx, c *PutRegionKeys) outcome {
-	r := *t.d.region
+	r := t.regionRow()
 	switch {
 	case r.Keys != nil && !c.Replace:
 		return stale("the region has its key pairs")
@@ -266,7 +266,6 @@ func applyPutRegionKeys(t *tx, c *PutRegionKeys) outcome {
 	}
 	keys := c.Keys
 	r.Keys = &keys
-	t.region = &r
 	return done()
 }
 
@@ -338,14 +337,13 @@ func applyBeginIncarnation(t *tx, c *BeginIncarnation) outcome {
 	if c.Incarnation <= t.incarnation() {
 		return stale("the incarnation is not above the last one")
 	}
-	r := *t.d.region
+	r := t.regionRow()
 	r.Restored, r.ClusterID, r.Reborn = c.Incarnation, c.ClusterID, false
 	if r.Keys != nil { // the session keys were the earlier life's
 		keys := *r.Keys
 		keys.Sessions = nil
 		r.Keys = &keys
 	}
-	t.region = &r
 	return done()
 }
 

@@ -160,13 +160,9 @@ func (w *rewrapping) auditKey(i *RewrapItem) bool {
 	if r.AuditKey == nil || !bytes.Equal(r.AuditKey.ID, i.Material) || r.AuditKey.Domain != i.From {
 		return false
 	}
-	region, key := *r, *r.AuditKey
-	if w.t.region != nil {
-		region = *w.t.region
-	}
+	key := *r.AuditKey
 	key.Domain, key.Blob = w.to, i.Blob
-	region.AuditKey = &key
-	w.t.region = &region
+	w.t.regionRow().AuditKey = &key
 	return true
 }
 
@@ -193,10 +189,7 @@ func (p *RegionPair) id() []byte {
 }
 
 func (w *rewrapping) regionKey(i *RewrapItem) bool {
-	region := *w.t.d.region
-	if w.t.region != nil {
-		region = *w.t.region // the other pair, or the audit key, is in the same command
-	}
+	region := w.t.regionRow() // the other pair, or the audit key, is in the same command
 	if region.Keys == nil {
 		return false
 	}
@@ -207,7 +200,6 @@ func (w *rewrapping) regionKey(i *RewrapItem) bool {
 	}
 	p.Domain, p.Blob = w.to, i.Blob
 	region.Keys = &keys
-	w.t.region = &region
 	return true
 }
 

@@ -102,17 +102,8 @@ func findSessionKey(keys []SessionKey, id []byte) *SessionKey {
 	return nil
 }
 
-// ownRegion is a copy of the region's row as the command has left it so far.
-func (t *tx) ownRegion() *Region {
-	r := *t.d.region
-	if t.region != nil {
-		r = *t.region
-	}
-	return &r
-}
-
 func applyPutSessionKey(t *tx, c *PutSessionKey) outcome {
-	r := t.ownRegion()
+	r := t.regionRow()
 	switch {
 	case r.Keys == nil:
 		return conflict("the region has no key pairs towards others")
@@ -133,13 +124,13 @@ func applyPutSessionKey(t *tx, c *PutSessionKey) outcome {
 			keys.Sessions = append(keys.Sessions, old)
 		}
 	}
-	r.Keys, t.region = &keys, r
+	r.Keys = &keys
 	return done()
 }
 
 // retireSessionKeys has the region make another session key: one that parts from it has the old one.
 func (t *tx) retireSessionKeys() {
-	r := t.ownRegion()
+	r := t.regionRow()
 	if r.Keys == nil || len(r.Keys.Sessions) == 0 {
 		return
 	}
@@ -150,7 +141,7 @@ func (t *tx) retireSessionKeys() {
 			k.Until = t.now + sessionTailTime
 		}
 	}
-	r.Keys, t.region = &keys, r
+	r.Keys = &keys
 }
 
 func applyTakeSessionKeys(t *tx, c *TakeSessionKeys) outcome {
@@ -252,7 +243,7 @@ func (w *rewrapping) sessionKey(i *RewrapItem) bool {
 		return nil
 	}
 	if i.ID == "" {
-		r := w.t.ownRegion()
+		r := w.t.regionRow()
 		if r.Keys == nil {
 			return false
 		}
@@ -260,7 +251,7 @@ func (w *rewrapping) sessionKey(i *RewrapItem) bool {
 		if keys.Sessions = replaced(keys.Sessions); keys.Sessions == nil {
 			return false
 		}
-		r.Keys, w.t.region = &keys, r
+		r.Keys = &keys
 		return true
 	}
 	o := w.other(i.ID)

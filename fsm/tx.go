@@ -83,6 +83,15 @@ func (t *tx) event(kind EventKind, account, id string, material []byte) {
 	t.events = append(t.events, Event{Kind: kind, Index: t.index, Account: account, ID: id, MaterialID: material})
 }
 
+// regionRow is the row that the command leaves of the region, to be changed.
+func (t *tx) regionRow() *Region {
+	if t.region == nil {
+		r := *t.d.region
+		t.region = &r
+	}
+	return t.region
+}
+
 // flush moves the staged changes into the draft.
 func (t *tx) flush() error {
 	for i := range t.changes {
@@ -120,12 +129,7 @@ func (t *tx) holdAfterJump() {
 	if t.d.region == nil || t.now-t.d.now <= holdAfter {
 		return
 	}
-	r := *t.d.region
-	if t.region != nil {
-		r = *t.region
-	}
-	r.HoldUntil = t.now + holdFor
-	t.region = &r
+	t.regionRow().HoldUntil = t.now + holdFor
 }
 
 // held tells whether nothing may be destroyed at the command's time: during a hold, or by the very command that jumps.
