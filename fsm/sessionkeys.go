@@ -36,13 +36,12 @@ type SessionKey struct {
 
 // Bounds of session keys.
 const (
-	SessionKeySize  = 16 // of an ID, in bytes
-	MaxSessionKeys  = 16 // of one region
-	sessionTailTime = 37 * 60 * 60 * 1000
+	SessionKeySize = 16 // of an ID, in bytes
+	MaxSessionKeys = 16 // of one region
+	// SessionTail is how long after a region has ceased to seal with a key it is still opened with, in milliseconds: longer than any
+	// session.
+	SessionTail = 37 * 60 * 60 * 1000
 )
-
-// SessionTail is how long after a region has ceased to seal with a key it is still opened with, in milliseconds: longer than any session.
-const SessionTail = sessionTailTime
 
 // PutSessionKey gives the region another session key. Those it has are for opening only from then on, and what is over is dropped.
 type PutSessionKey struct {
@@ -118,7 +117,7 @@ func applyPutSessionKey(t *tx, c *PutSessionKey) outcome {
 	keys.Sessions = []SessionKey{c.Key}
 	for _, old := range r.Keys.Sessions {
 		if old.Until == 0 {
-			old.Until = max(t.now, c.Key.UseFrom) + sessionTailTime
+			old.Until = max(t.now, c.Key.UseFrom) + SessionTail
 		}
 		if old.Incarnation == t.incarnation() && old.Until > t.now && len(keys.Sessions) < MaxSessionKeys {
 			keys.Sessions = append(keys.Sessions, old)
@@ -138,7 +137,7 @@ func (t *tx) retireSessionKeys() {
 	keys.Sessions = slices.Clone(keys.Sessions)
 	for i := range keys.Sessions {
 		if k := &keys.Sessions[i]; k.Until == 0 {
-			k.Until = t.now + sessionTailTime
+			k.Until = t.now + SessionTail
 		}
 	}
 	r.Keys = &keys
@@ -192,7 +191,7 @@ func (s *State) SealingKey() *SessionKey {
 	own := s.OwnSessionKeys()
 	for i := range own {
 		k := &own[i]
-		if k.UseFrom <= s.now && (k.Until == 0 || i > 0 && own[0].Until == 0 && own[0].UseFrom > s.now) && s.sessionKeyOf(s.region.Name, k.ID) != nil {
+		if k.UseFrom <= s.now && (k.Until == 0 || i > 0 && own[0].Until == 0 && own[0].UseFrom > s.now) && s.SessionKey(s.region.Name, k.ID) != nil {
 			return k
 		}
 	}
@@ -201,9 +200,7 @@ func (s *State) SealingKey() *SessionKey {
 
 // SessionKey is the key of that id by which a region, this one or one that it is federated with, seals session tokens; nil if
 // there is none, or nothing that it has sealed is accepted any more.
-func (s *State) SessionKey(region string, id []byte) *SessionKey { return s.sessionKeyOf(region, id) }
-
-func (s *State) sessionKeyOf(region string, id []byte) *SessionKey {
+func (s *State) SessionKey(region string, id []byte) *SessionKey {
 	if s.region == nil {
 		return nil
 	}
