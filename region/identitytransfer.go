@@ -145,16 +145,12 @@ func identityStatement(p *multiregion.Parties, told []byte) []byte {
 
 // SignIdentities implements multiregion.Identities.
 func (s *Service) SignIdentities(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, nonce, told []byte) ([]byte, error) {
-	return s.signRegion(ctx, st, identityPurpose, identityStatement(&multiregion.Parties{
-		Source: s.cfg.Region, SourceIncarnation: st.Region().Incarnation(), Target: to.Name, TargetIncarnation: to.Incarnation, Nonce: nonce,
-	}, told))
+	return s.signRegion(ctx, st, identityPurpose, identityStatement(s.handingOut(st, to, nonce), told))
 }
 
 // VerifyIdentities implements multiregion.Identities.
 func (s *Service) VerifyIdentities(st *fsm.State, from *fsm.OtherRegion, nonce, told, signature []byte) error {
-	return verifyRegion(from.Signing, identityPurpose, identityStatement(&multiregion.Parties{
-		Source: from.Name, SourceIncarnation: from.Incarnation, Target: s.cfg.Region, TargetIncarnation: st.Region().Incarnation(), Nonce: nonce,
-	}, told), signature)
+	return verifyRegion(from.Signing, identityPurpose, identityStatement(s.takingIn(st, from, nonce), told), signature)
 }
 
 // SealAnswer seals a small answer that holds a secret for another region: the wrapped key and the sealed answer. nonce is the request that

@@ -96,7 +96,7 @@ func (e *Engine) hold(region string, st *fsm.State) {
 	e.held[region] = held{st, time.Now()}
 }
 
-// heldFor returns the state that is told to a region, nil if it is not the one at an index; done forgets it.
+// heldFor returns the state that is told to a region, nil if that is not the one at an index; letGo forgets it.
 func (e *Engine) heldFor(region string, index uint64) *fsm.State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -108,6 +108,7 @@ func (e *Engine) heldFor(region string, index uint64) *fsm.State {
 	return h.st
 }
 
+// letGo forgets the state that was told to a region.
 func (e *Engine) letGo(region string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
