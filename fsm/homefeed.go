@@ -146,6 +146,24 @@ func (r *IdentityRows) Add(row any) {
 	}
 }
 
+// each yields pointers to the rows that are not gone, table by table.
+func (r *IdentityRows) each(yield func(IdentityRef, any) bool) {
+	_ = eachRow(r.Accounts, yield) && eachRow(r.Policies, yield) && eachRow(r.Identities, yield) && eachRow(r.Providers, yield) &&
+		eachRow(r.AccessKeys, yield)
+}
+
+func eachRow[T any, P interface {
+	*T
+	ref() IdentityRef
+}](rows []T, yield func(IdentityRef, any) bool) bool {
+	for i := range rows {
+		if row := P(&rows[i]); !yield(row.ref(), row) {
+			return false
+		}
+	}
+	return true
+}
+
 // IdentityDigest is a digest of which identities the state has in which version. That of a region that follows another is the home's at
 // the same position.
 func (s *State) IdentityDigest() [sha256.Size]byte {

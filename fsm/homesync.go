@@ -149,20 +149,8 @@ type tally struct{ users, groups, roles, policies, members, attachments, boundar
 func newIncoming(all []*IdentityRows) *incoming {
 	in := &incoming{all: all, rows: make(map[IdentityRef]any), gone: make(map[IdentityRef]bool), counts: make(map[string]*tally)}
 	for _, r := range all {
-		for i := range r.Accounts {
-			in.rows[r.Accounts[i].ref()] = &r.Accounts[i]
-		}
-		for i := range r.Policies {
-			in.rows[r.Policies[i].ref()] = &r.Policies[i]
-		}
-		for i := range r.Identities {
-			in.rows[r.Identities[i].ref()] = &r.Identities[i]
-		}
-		for i := range r.Providers {
-			in.rows[r.Providers[i].ref()] = &r.Providers[i]
-		}
-		for i := range r.AccessKeys {
-			in.rows[r.AccessKeys[i].ref()] = &r.AccessKeys[i]
+		for ref, row := range r.each {
+			in.rows[ref] = row
 		}
 	}
 	for _, r := range all {
@@ -185,28 +173,8 @@ func (in *incoming) vanish(ref IdentityRef) {
 // each yields what comes, each row once: of a row that comes twice the last one.
 func (in *incoming) each(yield func(ref IdentityRef, row any) bool) {
 	for _, r := range in.all {
-		for i := range r.Accounts {
-			if row := &r.Accounts[i]; in.rows[row.ref()] == any(row) && !yield(row.ref(), row) {
-				return
-			}
-		}
-		for i := range r.Policies {
-			if row := &r.Policies[i]; in.rows[row.ref()] == any(row) && !yield(row.ref(), row) {
-				return
-			}
-		}
-		for i := range r.Identities {
-			if row := &r.Identities[i]; in.rows[row.ref()] == any(row) && !yield(row.ref(), row) {
-				return
-			}
-		}
-		for i := range r.Providers {
-			if row := &r.Providers[i]; in.rows[row.ref()] == any(row) && !yield(row.ref(), row) {
-				return
-			}
-		}
-		for i := range r.AccessKeys {
-			if row := &r.AccessKeys[i]; in.rows[row.ref()] == any(row) && !yield(row.ref(), row) {
+		for ref, row := range r.each {
+			if in.rows[ref] == row && !yield(ref, row) {
 				return
 			}
 		}
