@@ -137,11 +137,6 @@ func (x *queryExchange) throughEndpoint() error {
 	return nil
 }
 
-// foreign is what the home knows of a request that another region has received.
-type foreign struct {
-	region string
-}
-
 // DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
 // that nothing was decided.
 func (s *Server) DecideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
@@ -165,7 +160,7 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 	}
 	via := &Endpoint{VpceID: f.Via.VpceID, VpcID: f.Via.VpcID, Secure: f.Via.Secure}
 	x := &queryExchange{
-		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: &foreign{from},
+		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: from,
 	}
 	defer x.wipe()
 	defer x.leave()
@@ -213,8 +208,8 @@ func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
 			return nil, errors.New("the region cannot read its state now")
 		}
 		a.Body = nil
-		if a.Key, a.Sealed, err = x.srv.service.SealAnswer(ctx, st, x.from.region, []byte(x.id), body); err != nil {
-			x.srv.log.Error("an answer with a secret cannot be handed to the region that asked; what it is about was made", "region", x.from.region, "error", err)
+		if a.Key, a.Sealed, err = x.srv.service.SealAnswer(ctx, st, x.from, []byte(x.id), body); err != nil {
+			x.srv.log.Error("an answer with a secret cannot be handed to the region that asked; what it is about was made", "region", x.from, "error", err)
 			return nil, errors.New("the answer cannot be sealed now")
 		}
 	}
@@ -224,7 +219,7 @@ func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
 // claimant is the caller of a request that another region has received. It has signed for that one; the home has its secret, or opens its
 // session, and knows first when they end.
 func (x *queryExchange) claimant(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
-	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from.region))
+	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from))
 }
 
 // hasSecret tells whether an answer must not cross to another region as it is.

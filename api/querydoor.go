@@ -37,9 +37,10 @@ type queryExchange struct {
 	op    *query.Operation
 	query error // what to answer instead of performing the operation, told after authentication
 	bad   *iamfault.Error
-	// relayed is the home's answer to a request about identities that live in another region; from is set in the home, for such a request.
+	// relayed is the home's answer to a request about identities that live in another region; from is, in the home, the region that has
+	// received such a request, "" otherwise.
 	relayed *forwardedAnswer
-	from    *foreign
+	from    string
 }
 
 // isForm accepts the content type of a form with any parameters.
@@ -206,7 +207,7 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 		return signatureFault(sigv4.UnrecognizedClient())
 	}
 	if home := st.Home(); home != nil && x.op.Write {
-		if x.from != nil {
+		if x.from != "" {
 			return fault.Unavailable(errors.New("the region is not the home of identities any more"))
 		}
 		return x.forward(ctx, home)
@@ -224,7 +225,7 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 
 // caller is who has signed the request, or who brings a token in the place of a signature.
 func (x *queryExchange) caller(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
-	if x.from != nil {
+	if x.from != "" {
 		return x.claimant(ctx, st, now)
 	}
 	if in, ok := x.in.(region.Bearer); ok && x.sig == nil {

@@ -65,8 +65,8 @@ func (x *queryExchange) record() audit.Record {
 		r.RequestParameters = x.op.AppendRequest(nil, x.in)
 	}
 	noted := c.Notes()
-	if x.from != nil {
-		noted = append(slices.Clip(noted), region.Note{Name: "receivedInRegion", Value: x.from.region})
+	if x.from != "" {
+		noted = append(slices.Clip(noted), region.Note{Name: "receivedInRegion", Value: x.from})
 	}
 	r.AdditionalEventData = notes(nil, noted)
 	return r
