@@ -77,8 +77,8 @@ type Config struct {
 	PingInterval   time.Duration // 1 s between read rounds of the node's own, for health and clocks
 	MaxProposals   int           // 4096 proposals under way; more are ErrTooBusy
 
-	// MinFree is the low-water mark of the volume, 128 MiB: below it the node refuses writes, gives leadership away and
-	// is unhealthy. Negative: no check.
+	// MinFree is the low-water mark of the volume, 128 MiB: below it the node refuses writes, gives leadership to a voter
+	// that is fit, if there is one, and is unhealthy. Negative: no check.
 	MinFree int64
 	// Ballast is a file of this size, 64 MiB, given up when less than a quarter of MinFree is left, so that the log's own
 	// writes (term, vote, truncation) still find space. Negative: none.

@@ -229,7 +229,7 @@ func (n *Node) under(ctx context.Context, leader raft.ServerID) (_ context.Conte
 const upkeepInterval = 250 * time.Millisecond
 
 // upkeep runs read rounds of the node's own, for health and for the clocks, watches the volume, and gives leadership away
-// when the node is not fit to lead.
+// when the node is not fit to lead and another one is.
 func (n *Node) upkeep() {
 	tick := time.NewTicker(min(upkeepInterval, n.cfg.PingInterval, n.cfg.DiskInterval))
 	defer tick.Stop()
