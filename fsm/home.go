@@ -6,7 +6,7 @@ import (
 )
 
 // LevelHome is the feature level of identities that live in another region.
-const LevelHome = 2
+const LevelHome = 3
 
 // Kinds of commands about where identities live.
 const (

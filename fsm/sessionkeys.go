@@ -10,7 +10,7 @@ import (
 )
 
 // LevelSessions is the feature level of session keys.
-const LevelSessions = 2
+const LevelSessions = 3
 
 // Kinds of commands about session keys.
 const (
