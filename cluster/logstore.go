@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,7 +21,7 @@ import (
 // (logpages.go): what is not as it was written is ErrDamaged.
 type logStore struct {
 	*raftboltdb.BoltStore
-	sealed uint64 // entries from here on have checksums; earlier ones are of files that had none
+	sealed atomic.Uint64 // entries from here on have checksums; earlier ones are of files that had none
 	// gap is the last entry that was missing before others when the file was opened, 0 if none was: the library leaves a gap before
 	// the entries that follow a leader's snapshot, so a snapshot must reach that far.
 	gap uint64
@@ -39,9 +40,9 @@ const (
 // formerKeys are the values of a file from before there were checksums.
 var formerKeys = []string{keyNodeID, keyCluster, keyCurrentTerm, "LastVoteTerm", "LastVoteCand"}
 
-// seal is the length of a checksum with the byte before it that tells what it is.
+// sealSize is the length of a checksum with the byte before it that tells what it is.
 const (
-	seal     = 5
+	sealSize = 5
 	sealMark = 0xC5
 )
 
@@ -55,7 +56,7 @@ func sealValue(key, value []byte) []byte {
 
 // openValue is the value without its checksum.
 func openValue(key, sealed []byte) ([]byte, error) {
-	n := len(sealed) - seal
+	n := len(sealed) - sealSize
 	if n < 0 || !bytes.Equal(sealValue(key, sealed[:n]), sealed) {
 		return nil, damaged("the value %q does not have its checksum", key)
 	}
@@ -73,7 +74,7 @@ func sealEntry(l *raft.Log) *raft.Log {
 
 // openEntry takes the checksum off an entry that was read under an index.
 func openEntry(index uint64, l *raft.Log) error {
-	n := len(l.Extensions) - seal
+	n := len(l.Extensions) - sealSize
 	if l.Index != index || n < 0 || l.Extensions[n] != sealMark {
 		return damaged("log entry %d says that it is %d, or has no checksum", index, l.Index)
 	}
@@ -161,7 +162,7 @@ func survive(f func() error) (err error) {
 func (s *logStore) prepare(entries bool) error {
 	sealed, err := s.GetUint64([]byte(keySealed))
 	if err == nil {
-		s.sealed = sealed
+		s.sealed.Store(sealed)
 		blank, err := s.GetUint64([]byte(keyBlank))
 		if s.blank = blank == 1; err == nil && !entries && !s.blank {
 			return damaged("the log is empty")
@@ -190,8 +191,16 @@ func (s *logStore) prepare(entries bool) error {
 	if err := s.setBlank(!entries); err != nil {
 		return err
 	}
-	s.sealed = last + 1
-	return s.SetUint64([]byte(keySealed), s.sealed)
+	return s.seal(last + 1)
+}
+
+// seal says from where on entries have checksums.
+func (s *logStore) seal(from uint64) error {
+	err := s.SetUint64([]byte(keySealed), from)
+	if err == nil {
+		s.sealed.Store(from)
+	}
+	return err
 }
 
 // setBlank says whether the log may have no entry. It is said before the last one is deleted, and taken back after one was stored.
@@ -222,6 +231,12 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 
 // StoreLogs implements raft.LogStore.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	if len(logs) > 0 && logs[0].Index < s.sealed.Load() {
+		// Entries from before there were checksums were taken away for these: nothing without one is left from here on.
+		if err := s.seal(logs[0].Index); err != nil {
+			return err
+		}
+	}
 	sealed := make([]*raft.Log, len(logs))
 	for i, l := range logs {
 		sealed[i] = sealEntry(l)
@@ -237,7 +252,7 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 
 // GetLog implements raft.LogStore.
 func (s *logStore) GetLog(index uint64, l *raft.Log) error {
-	if err := s.BoltStore.GetLog(index, l); err != nil || index < s.sealed {
+	if err := s.BoltStore.GetLog(index, l); err != nil || index < s.sealed.Load() {
 		return err
 	}
 	return openEntry(index, l)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
@@ -254,6 +255,54 @@ func TestLogWithoutChecksums(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestRewrittenEntriesHaveChecksums: what takes the place of entries without checksums has them.
+func TestRewrittenEntriesHaveChecksums(t *testing.T) {
+	path := filepath.Join(t.TempDir(), logFile)
+	old, err := raftboltdb.NewBoltStore(path)
+	if err == nil {
+		err = errors.Join(old.SetUint64([]byte(keyCurrentTerm), 5), old.StoreLogs(someEntries(1, 10)), old.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openStore(t, path)
+	if err := errors.Join(s.DeleteRange(8, 10), s.StoreLogs(someEntries(8, 9))); err != nil {
+		t.Fatal(err)
+	}
+	var l raft.Log
+	if err := s.GetLog(8, &l); err != nil || l.Extensions != nil {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	bad := sealEntry(someEntry(8))
+	bad.Data = []byte("something else")
+	if err := errors.Join(s.BoltStore.StoreLog(bad), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := openBolt(path, time.Second); !errors.Is(err, ErrDamaged) {
+		t.Errorf("opened with %v", err)
+		if err == nil {
+			_ = again.Close()
+		}
+	}
+}
+
+// TestDamagedSnapshotHoldsNothingUp: a snapshot that claims a higher index than there is does not keep others from being taken.
+func TestDamagedSnapshotHoldsNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openSnapshots(dir, 2, hclog.NewNullLogger(), new(pace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := closedSnapshot(t, s, 100, []byte("a state"))
+	rewrite(t, filepath.Join(dir, snapshotDir, id, metaFile), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"Index":100`), []byte(`"Index":900`), 1)
+	})
+	closedSnapshot(t, s, 150, []byte("a later state"))
+	if top, err := s.newest(); err != nil || top == nil || top.Index != 150 {
+		t.Errorf("the newest is %+v, %v", top, err)
 	}
 }
 

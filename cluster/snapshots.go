@@ -150,7 +150,7 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 // newest is the newest snapshot, nil if there is none.
 func (s *snapshots) newest() (*raft.SnapshotMeta, error) {
-	metas, err := s.inner.List()
+	metas, err := s.List() // a damaged one may claim any index
 	if err != nil {
 		return nil, err
 	}
