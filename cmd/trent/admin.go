@@ -57,6 +57,8 @@ type adminStatus struct {
 	// IdentityHome is the region in which identities are decided, if that is another one, IdentitySeconds how old they may be.
 	IdentityHome    string   `json:"identityHome,omitempty"`
 	IdentitySeconds *float64 `json:"identityStalenessSeconds,omitempty"`
+	// IdentityLimit is identity_max_staleness in seconds, 0 without one: when they are older, requests that identities sign are refused.
+	IdentityLimit float64 `json:"identityMaxStalenessSeconds,omitempty"`
 	// Regions are the other regions that this node knows, by state and contact.
 	Regions []region.RegionInfo `json:"regions,omitempty"`
 	// DomainKey is the version that wraps, Rotation the latest rotation of the domain key.
@@ -175,6 +177,9 @@ func (n *node) adminStatus(ctx context.Context) adminStatus {
 	if here := n.cluster.State(); here.Home() != nil {
 		age := n.service.IdentityStaleness(here).Seconds()
 		s.IdentityHome, s.IdentitySeconds = here.Home().Name, &age
+		if n.cfg.Federation != nil {
+			s.IdentityLimit = n.cfg.Federation.MaxStaleness.Seconds()
+		}
 	}
 	if n.wire != nil {
 		if c := n.wire.Credentials(); c != nil {

@@ -40,7 +40,7 @@ func (f *adminFlags) path() (string, error) {
 	}
 	cfg, err := config.Load(f.config)
 	if err != nil {
-		return "", usageError{err}
+		return "", usageError{fmt.Errorf("%w; name the configuration with --config, the node's socket with --socket (that of trent dev is trent-data/admin.sock), or its API with --endpoint", err)}
 	}
 	return cfg.AdminSocket, nil
 }
@@ -263,7 +263,11 @@ domain key   version %d%s
 `, s.Region, s.NodeID, s.ClusterID, s.Version, s.State, s.Term, s.Voter, s.Voters, leaderWord(s.LeaderID), s.AppliedIndex, s.LastIndex,
 		s.RegionTime.Format(time.RFC3339Nano), until, s.Health, s.DomainKey, rotationWord(s.Rotation))
 	if err == nil && s.IdentityHome != "" {
-		_, err = fmt.Fprintf(w, "identities   decided in %s, %.0fs old\n", s.IdentityHome, *s.IdentitySeconds)
+		refused := ""
+		if s.IdentityLimit > 0 && *s.IdentitySeconds > s.IdentityLimit {
+			refused = fmt.Sprintf(": over identity_max_staleness (%.0fs), so requests that they sign are refused", s.IdentityLimit)
+		}
+		_, err = fmt.Fprintf(w, "identities   decided in %s, %.0fs old%s\n", s.IdentityHome, *s.IdentitySeconds, refused)
 	}
 	if err == nil && len(s.Regions) > 0 {
 		if _, err = fmt.Fprintln(w); err == nil {

@@ -300,7 +300,7 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 }
 
 func regionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "region", Short: "What is done to one other region"}
+	cmd := &cobra.Command{Use: "region", Short: "What is done to another region, and where identities are decided"}
 	var f adminFlags
 	var wish regionForgetWish
 	forget := &cobra.Command{
