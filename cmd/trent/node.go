@@ -264,7 +264,7 @@ func (n *node) readable(ctx context.Context) error {
 		select {
 		case err := <-n.failed:
 			n.fail(err) // also for who waits after this
-			return err // what the disk holds cannot be applied: waiting changes nothing
+			return err  // what the disk holds cannot be applied: waiting changes nothing
 		case <-n.dismissed:
 			return n.membership()
 		case <-n.life.Done():
