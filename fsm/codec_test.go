@@ -250,6 +250,9 @@ func TestCommandTable(t *testing.T) {
 		if k := c.Body.Kind(); k >= KindSyncIdentities && k <= KindAllowFollower {
 			want = LevelHome
 		}
+		if k := c.Body.Kind(); k == KindPutSessionKey || k == KindTakeSessionKeys {
+			want = LevelSessions
+		}
 		if k := c.Body.Kind(); k == KindPutOIDCProvider || k == KindDeleteOIDCProvider {
 			want = LevelProviders
 		}
