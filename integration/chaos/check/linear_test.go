@@ -295,6 +295,18 @@ func TestQuotas(t *testing.T) {
 
 func TestRegions(t *testing.T) {
 	judgements(t, RegionsName, Regions, []judgement{
+		{"each region's deletion is its own", `
+			1-2 ScheduleKeyDeletion k in:leaving=1 -> ok @r1
+			3-4 Encrypt k in:leaving=1 -> KMSInvalidStateException @r1
+			3-4 Encrypt k in:leaving=1 -> ok @r2
+			5-6 CancelKeyDeletion k in:leaving=1 -> ok @r1
+			7-8 Encrypt k in:leaving=1 -> DisabledException @r1
+			9-10 EnableKey k in:leaving=1 -> ok @r1
+			11-12 Encrypt k in:leaving=1 -> ok @r1`, ""},
+		{"a deletion that another region takes back", `
+			1-2 ScheduleKeyDeletion k in:leaving=1 -> ok @r1
+			3-4 CancelKeyDeletion k in:leaving=1 -> KMSInvalidStateException @r2
+			5-6 Encrypt k in:leaving=1 -> ok @r1`, "not linearizable"},
 		{"a change of the primary", `
 			1-2 CreateKey k -> ok @r1
 			3-4 DescribeKey k -> ok out:type=PRIMARY @r1

@@ -22,8 +22,51 @@ func Regions(ops []history.Op) []Anomaly {
 	for _, key := range slices.Sorted(maps.Keys(parts)) {
 		f.converged(key, parts[key])
 	}
+	linearizable(f, partition(of(RegionsName, ops), leavingPlace), func(string, []history.Op) machine[string] {
+		return machine[string]{enabled, stepLeaving}
+	})
 	f.unanswered(of(RegionsName, ops))
 	return f.all
+}
+
+// States of a key in one region.
+const (
+	enabled = "enabled"
+	leaving = "pending deletion"
+	idle    = "disabled"
+)
+
+// leavingPlace places what is done to a key's deletion (In leaving) in the partition of its key and region: each region's is its own.
+func leavingPlace(op *history.Op) []string {
+	if op.In["leaving"] == "" {
+		return nil
+	}
+	return []string{op.Key + " in " + op.Region}
+}
+
+// stepLeaving is the machine of a key's state in one region.
+func stepLeaving(state string, op *history.Op) (bool, string) {
+	next, code := state, ""
+	if state == leaving {
+		code = invalidState
+	}
+	switch op.Kind {
+	case "ScheduleKeyDeletion":
+		next = leaving
+	case "CancelKeyDeletion":
+		if next = idle; state == leaving {
+			code = ""
+		} else {
+			code = invalidState
+		}
+	case "EnableKey":
+		next = enabled
+	default:
+		if state == idle {
+			code = disabled
+		}
+	}
+	return judge(op, state, next, code, true)
 }
 
 // claim is which region is the primary, and where each region last gave the primary to.

@@ -17,10 +17,11 @@ import (
 	"github.com/trentkms/trent/integration/chaos/history"
 )
 
-// regions replicates multi-Region keys, moves their primary about, rotates them and uses them everywhere.
+// regions replicates multi-Region keys, moves their primary about, rotates them, uses them everywhere, and schedules their deletion.
 type regions struct {
-	keys  slots[*regionsKey]
-	begun notebook
+	keys    slots[*regionsKey]
+	leaving leaving
+	begun   notebook
 }
 
 // regionsKey is a multi-Region key.
@@ -31,12 +32,13 @@ type regionsKey struct {
 	made []string
 }
 
-// Regions is W8: never two primaries, what one region encrypted opens in all, and after a partition the regions agree.
+// Regions is W8: never two primaries, what one region encrypted opens in all, after a partition the regions agree, and what one region
+// does to its own key another one does not take back.
 func Regions() Workload { return &regions{keys: slots[*regionsKey]{maxUses: 300, maxUnknown: 4}} }
 
 func (w *regions) Name() string { return check.RegionsName }
 
-func (w *regions) Setup(_ context.Context, t *Target) error {
+func (w *regions) Setup(ctx context.Context, t *Target) error {
 	if len(t.Regions) < 2 {
 		return nil
 	}
@@ -48,7 +50,7 @@ func (w *regions) Setup(_ context.Context, t *Target) error {
 		}
 		w.keys.add(k)
 	}
-	return nil
+	return w.leaving.setup(ctx, w, s)
 }
 
 func (w *regions) newKey(s *session) (*regionsKey, bool) {
@@ -71,6 +73,9 @@ func (w *regions) Run(ctx context.Context, client int, rng *rand.Rand, t *Target
 	w.begun.hand(rec)
 	s := &session{t: t, workload: w.Name(), client: client, rng: rng, rec: rec}
 	for ctx.Err() == nil {
+		if rng.Intn(12) == 0 && w.leaving.take() {
+			s.pause(ctx, w.leaving.step(s, s.entry(rng.Intn(len(t.Regions)))))
+		}
 		x := w.keys.pick(rng)
 		op := w.step(s, x.v, rng.Intn(len(t.Regions)))
 		if w.keys.spent(x, op) {
