@@ -141,6 +141,9 @@ func TestSyncIdentities(t *testing.T) {
 			k.Domain = 9
 			c.Rows.AccessKeys = []AccessKey{k}
 		})},
+		{name: "an operator of an account that is not there", code: Conflict, refused: "the operator's account does not exist", body: then(func(c *SyncIdentities) {
+			c.Operator = "777788889999"
+		})},
 		{name: "a user of an account that is not there", code: Conflict, refused: "the account does not exist", body: then(func(c *SyncIdentities) {
 			i := user(3, "x", 101)
 			i.Account = "777788889999"

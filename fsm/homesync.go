@@ -95,6 +95,9 @@ func (t *tx) takeIdentities(c *SyncIdentities) (vanished []IdentityRef, out outc
 	if out := in.judge(); !out.ok() {
 		return nil, out
 	}
+	if c.Operator != t.d.region.Operator && !in.willHaveAccount(c.Operator) {
+		return nil, conflict("the operator's account does not exist")
+	}
 	in.stage()
 	t.dropParts()
 	r := t.regionRow()
