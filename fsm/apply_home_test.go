@@ -166,6 +166,18 @@ func TestSyncIdentities(t *testing.T) {
 	}
 }
 
+// TestHomePartsEndWithTheirRegion: what waits of an adoption that did not come about goes with the region that it came from.
+func TestHomePartsEndWithTheirRegion(t *testing.T) {
+	for _, body := range []Body{&DropRegion{followerName}, &ForgetRegion{followerName, 50}} {
+		l := follower(t)
+		l.ok(then(func(c *SyncIdentities) { c.WasIn, c.Was, c.Full, c.Parts = 0, 0, true, 2 }))
+		l.ok(body)
+		for range from[IdentityPart](&l.state().view, tableIdentityParts, indexID, nil) {
+			t.Errorf("a part is left after %T", body)
+		}
+	}
+}
+
 func TestFollowers(t *testing.T) {
 	l := follower(t)
 	l.refused(&PutFollower{followerName, 7, true}, now0, Conflict, "the operator of this region has not let the other one follow it")

@@ -122,11 +122,11 @@ func (ReleaseHome) Kind() Kind    { return KindReleaseHome }
 func (PutFollower) Kind() Kind    { return KindPutFollower }
 func (AllowFollower) Kind() Kind  { return KindAllowFollower }
 
-// maxIdentityParts bounds the parts of one synchronization, and with their size what it can hold: some gigabytes.
-const maxIdentityParts = 8192
+// MaxIdentityParts bounds the parts of one synchronization.
+const MaxIdentityParts = 8192
 
 func (c *SyncIdentities) check() error {
-	if c.Incarnation == 0 || c.Position == 0 || c.Parts < 1 || c.Parts > maxIdentityParts || c.Part < 0 || c.Part >= c.Parts {
+	if c.Incarnation == 0 || c.Position == 0 || c.Parts < 1 || c.Parts > MaxIdentityParts || c.Part < 0 || c.Part >= c.Parts {
 		return errors.New("identities without incarnation, position or part")
 	}
 	if c.Full && len(c.Rows.Gone) > 0 {
@@ -323,8 +323,14 @@ func (t *tx) releaseHome() {
 	t.event(EventIdentities, "", "", nil)
 }
 
-// leaveHome makes the region its own home if that was a region which is not one of the federation any more.
+// leaveHome makes the region its own home if that was a region which is not one of the federation any more. What waits of an adoption of
+// that region is dropped.
 func (t *tx) leaveHome(region string) {
+	for p := range from[IdentityPart](&t.view, tableIdentityParts, indexID, nil) {
+		if p.Part.Home == region {
+			t.remove(tableIdentityParts, p)
+		}
+	}
 	if h := t.d.region.Home; h != nil && h.Name == region {
 		t.releaseHome()
 	}
