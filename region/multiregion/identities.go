@@ -47,8 +47,9 @@ const (
 	// toldBytes is about how large a part gets before its last row: with that one it fits into a command.
 	toldBytes = 160 << 10
 	toldRows  = 2048
-	// maxTold bounds the rows of one synchronization that are gathered in memory before they are taken over.
-	maxTold = 2_000_000
+	// maxTold bounds the rows, maxToldBytes the bytes of one synchronization: they are gathered in memory before they are taken over.
+	maxTold      = 2_000_000
+	maxToldBytes = 512 << 20
 	// noteEvery is how often the log learns how current the identities are while nothing changes.
 	noteEvery = 10 * time.Second
 	// decideTimeout bounds a decision at home: it commits a change, three times at most.
@@ -164,7 +165,7 @@ func (e *Engine) tellIdentities(ctx context.Context, st *fsm.State, from string,
 			t.Digest = sum[:]
 		}
 	}
-	return a, e.sealTold(ctx, st, from, r.Nonce, t, a)
+	return a, e.sealTold(ctx, st, from, r, t, a)
 }
 
 // gather takes rows until a part is full, and returns where the next part begins, 0 at the end.
@@ -203,8 +204,8 @@ func rowSize(row any) int {
 	return n
 }
 
-// sealTold wraps the secrets and signs. What says nothing is not signed: it is asked for every second.
-func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, nonce []byte, t *told, a *answer) (err error) {
+// sealTold wraps the secrets and signs. That there is nothing new is signed only if the other region asks for it, since it asks every second.
+func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, r *request, t *told, a *answer) (err error) {
 	o := st.OtherRegion(from)
 	fail := func(err error) error {
 		e.log.Warn("identities: cannot tell a region that follows", "region", from, "error", err)
@@ -218,15 +219,15 @@ func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, nonce
 	if a.Told, err = encode(t); err != nil {
 		return fail(err)
 	}
-	if !t.Rows.Empty() || t.Full {
-		if a.Signature, err = e.cfg.Identities.SignIdentities(ctx, st, o, nonce, a.Told); err != nil {
+	if !t.Rows.Empty() || t.Full || r.Sign {
+		if a.Signature, err = e.cfg.Identities.SignIdentities(ctx, st, o, r.Nonce, a.Told); err != nil {
 			return fail(err)
 		}
 	}
 	return nil
 }
 
-// fetched is what a home has told, as the commands that take it over.
+// fetched is what a home has told, as the commands that take it over: none if it has not signed that nothing is new.
 type fetched struct {
 	commands []*fsm.SyncIdentities
 	rows     int
@@ -246,12 +247,16 @@ func (e *Engine) fetchIdentities(ctx context.Context, region string, full, look,
 		base.WasIn, base.Was = h.Incarnation, h.Position
 		if h.Name == region {
 			r.PositionIn, r.Position = h.Incarnation, h.Position
+			r.Sign = digest || base.CurrentAt >= h.CurrentAt+noteEvery.Milliseconds()
 		}
 	}
-	for {
+	for size := 0; ; {
 		a, t, err := e.askIdentities(ctx, st, region, r)
 		if err != nil {
 			return nil, err
+		}
+		if t == nil {
+			return f, nil
 		}
 		c := base
 		c.Incarnation, c.Position, c.Full, c.Operator, c.Rows = a.Incarnation, t.Position, t.Full, t.Operator, t.Rows
@@ -264,12 +269,21 @@ func (e *Engine) fetchIdentities(ctx context.Context, region string, full, look,
 			return nil, fmt.Errorf("region %s has told changes where all was asked for", region)
 		}
 		f.commands, f.rows = append(f.commands, &c), f.rows+t.Rows.Len()
-		if f.rows > maxTold {
+		size += len(a.Told)
+		if f.rows > maxTold || size > maxToldBytes {
 			return nil, fmt.Errorf("region %s tells more identities than there can be", region)
 		}
 		if a.Next == nil {
-			f.digest = t.Digest
+			if digest {
+				f.digest = t.Digest
+			}
 			break
+		}
+		switch {
+		case t.Rows.Empty():
+			return nil, fmt.Errorf("region %s tells an empty part, and that more are to come", region)
+		case len(f.commands) == fsm.MaxIdentityParts:
+			return nil, fmt.Errorf("region %s tells its identities in more parts than there can be", region)
 		}
 		r.Cursor = a.Next
 	}
@@ -279,7 +293,8 @@ func (e *Engine) fetchIdentities(ctx context.Context, region string, full, look,
 	return f, nil
 }
 
-// askIdentities asks for one part, checks who says it and takes the secrets into this region's HSM.
+// askIdentities asks for one part, checks who says it and takes the secrets into this region's HSM. It returns no part if the answer is that
+// there is nothing new, without a signature: nothing else of such an answer counts, no position, and no time at which it was so.
 func (e *Engine) askIdentities(ctx context.Context, st *fsm.State, region string, r *request) (*answer, *told, error) {
 	r.Nonce = make([]byte, nonceSize)
 	rand.Read(r.Nonce)
@@ -295,12 +310,14 @@ func (e *Engine) askIdentities(ctx context.Context, st *fsm.State, region string
 	if err != nil {
 		return nil, nil, fmt.Errorf("region %s: %w", region, err)
 	}
-	if !t.Rows.Empty() || t.Full {
-		from := *o
-		from.Incarnation = a.Incarnation
-		if err := e.cfg.Identities.VerifyIdentities(st, &from, r.Nonce, a.Told, a.Signature); err != nil {
-			return nil, nil, fmt.Errorf("identities from region %s: %w", region, err)
-		}
+	empty := t.Rows.Empty() && !t.Full && a.Next == nil
+	if asked := r.Sign || r.Full || r.Cursor != nil || r.PositionIn != a.Incarnation; empty && !asked && a.Signature == nil {
+		return a, nil, nil
+	}
+	from := *o
+	from.Incarnation = a.Incarnation
+	if err := e.cfg.Identities.VerifyIdentities(st, &from, r.Nonce, a.Told, a.Signature); err != nil {
+		return nil, nil, fmt.Errorf("identities from region %s: %w", region, err)
 	}
 	if len(t.Secrets) > 0 {
 		if err := e.cfg.Identities.TakeInSecrets(ctx, e.cfg.Cluster.State(), t.Key, t.Secrets, t.Rows.AccessKeys); err != nil {
@@ -382,6 +399,9 @@ func digestOf(st *fsm.State) string {
 
 // takeIdentities proposes what was fetched. Where nothing has changed, the log learns now and then that it has not.
 func (e *Engine) takeIdentities(ctx context.Context, h *fsm.HomeRegion, f *fetched) error {
+	if len(f.commands) == 0 {
+		return nil
+	}
 	first := f.commands[0]
 	if f.rows == 0 && !first.Full && first.Position < h.Position+maxBehind && first.CurrentAt < h.CurrentAt+noteEvery.Milliseconds() {
 		return nil

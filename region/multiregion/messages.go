@@ -57,11 +57,12 @@ type request struct {
 	// Home is the region in which the sender's identities are decided, "" if that is the sender.
 	Home string `cbor:"40,keyasint,omitempty"`
 	// PositionIn of kindIdentities is the receiver's incarnation that Position is of. Full asks for all there is, Look without following,
-	// Digest for that of all identities.
+	// Digest for that of all identities. Sign asks for a signature even if nothing has changed: only what is signed is believed.
 	PositionIn uint64 `cbor:"41,keyasint,omitempty"`
 	Full       bool   `cbor:"42,keyasint,omitempty"`
 	Look       bool   `cbor:"43,keyasint,omitempty"`
 	Digest     bool   `cbor:"44,keyasint,omitempty"`
+	Sign       bool   `cbor:"45,keyasint,omitempty"`
 }
 
 // answer is what comes back.

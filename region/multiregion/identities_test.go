@@ -1,0 +1,214 @@
+package multiregion
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/region/link"
+)
+
+const (
+	followed = "eu-west-1"
+	account  = "111122223333"
+)
+
+// followerLab is a region that follows a home which a test plays. It is Cluster, link.Link and Identities of its engine.
+type followerLab struct {
+	t        *testing.T
+	fsm      *fsm.FSM
+	index    uint64
+	now      time.Time
+	proposed []fsm.Body
+	asked    []*request
+	home     func(*request) *answer
+}
+
+func newFollowerLab(t *testing.T) (*followerLab, *Engine) {
+	l := &followerLab{t: t, now: time.UnixMilli(1_700_000_000_000)}
+	var err error
+	if l.fsm, err = fsm.New(fsm.Options{Fatal: func(err error) { t.Error(err) }}); err != nil {
+		t.Fatal(err)
+	}
+	at := l.now.UnixMilli()
+	for _, body := range []fsm.Body{
+		&fsm.InitRegion{
+			Region: fsm.Region{ClusterID: "c", Name: "us-east-1", Partition: "aws", CreatedAt: at}, Quotas: fsm.DefaultQuotas(),
+			Account:   fsm.Account{ID: account, CreatedAt: at},
+			AccessKey: fsm.AccessKey{ID: "AKIAROOT", Account: account, Principal: "root", Domain: 1, Secret: []byte("s"), Active: true, CreatedAt: at},
+			DomainKey: fsm.DomainKey{Version: 1, ID: "domain-1", CreatedAt: at, Probe: []byte("p")},
+		},
+		&fsm.PutOtherRegion{Region: fsm.OtherRegion{
+			Name: followed, ClusterID: "d", Incarnation: 7, CA: []byte{1}, Transport: []byte{1}, Mechanism: 4, Signing: []byte{1}, State: fsm.RegionFederated,
+		}},
+		&fsm.AdoptHome{Replace: true, Sync: fsm.SyncIdentities{
+			Home: followed, Incarnation: 7, Position: 100, Full: true, Operator: account, CurrentAt: at, Parts: 1,
+			Rows: fsm.IdentityRows{Accounts: []fsm.Account{{ID: account, CreatedAt: at, Version: 50}}},
+		}},
+	} {
+		if res, err := l.Propose(t.Context(), command(l.State(), body)); err != nil || res.Code != fsm.OK {
+			t.Fatal(res, err)
+		}
+	}
+	l.proposed = nil
+	return l, New(Config{Cluster: l, Link: l, Identities: l})
+}
+
+func (l *followerLab) View(context.Context) (*fsm.State, error) { return l.fsm.State(), nil }
+func (l *followerLab) State() *fsm.State                        { return l.fsm.State() }
+func (l *followerLab) Now() time.Time                           { return l.now }
+func (l *followerLab) SetDigest([]byte)                         {}
+func (l *followerLab) Peers() []link.Peer                       { return nil }
+
+func (l *followerLab) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, error) {
+	cmd.Time = l.now.UnixMilli()
+	b, err := fsm.Encode(cmd)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	l.index++
+	l.proposed = append(l.proposed, cmd.Body)
+	res, ok := l.fsm.Apply(&raft.Log{Index: l.index, Type: raft.LogCommand, Data: b}).(fsm.Result)
+	if !ok {
+		l.t.Fatalf("%T was not applied", cmd.Body)
+	}
+	return res, nil
+}
+
+func (l *followerLab) Call(ctx context.Context, _ string, b []byte) ([]byte, error) {
+	r, err := decodeRequest(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l.asked = append(l.asked, r)
+	a := l.home(r)
+	a.Incarnation = 7
+	return encode(a)
+}
+
+func (l *followerLab) HandOutSecrets(context.Context, *fsm.State, *fsm.OtherRegion, []fsm.AccessKey) ([]byte, [][]byte, error) {
+	return nil, nil, errors.New("not here")
+}
+
+func (l *followerLab) TakeInSecrets(context.Context, *fsm.State, []byte, [][]byte, []fsm.AccessKey) error {
+	return errors.New("not here")
+}
+
+func (l *followerLab) SignIdentities(_ context.Context, _ *fsm.State, _ *fsm.OtherRegion, nonce, told []byte) ([]byte, error) {
+	return append(append([]byte("signed"), nonce...), told...), nil
+}
+
+func (l *followerLab) VerifyIdentities(st *fsm.State, from *fsm.OtherRegion, nonce, told, signature []byte) error {
+	if want, _ := l.SignIdentities(l.t.Context(), st, from, nonce, told); string(want) != string(signature) {
+		return errors.New("the signature is not the region's")
+	}
+	return nil
+}
+
+func (l *followerLab) OperatorAccount(*fsm.State) string { return account }
+
+// tells is an answer, signed or not.
+func (l *followerLab) tells(r *request, t *told, sign bool) *answer {
+	l.t.Helper()
+	b, err := encode(t)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	a := &answer{Told: b}
+	if sign {
+		a.Signature, _ = l.SignIdentities(l.t.Context(), nil, nil, r.Nonce, b)
+	}
+	return a
+}
+
+// TestUnsignedAnswersSayNothing: of an answer that the home has not signed nothing is believed.
+func TestUnsignedAnswersSayNothing(t *testing.T) {
+	l, e := newFollowerLab(t)
+	before := *l.State().Home()
+	evil := told{Position: 1 << 40, Operator: "444455556666"}
+	for _, c := range []struct {
+		name   string
+		later  time.Duration
+		check  bool
+		change func(*told)
+		fails  bool
+	}{
+		{name: "nothing new"},
+		{name: "when it is time to note that", later: time.Minute, fails: true},
+		{name: "digest that was asked for", check: true, change: func(t *told) { t.Digest = []byte("x") }, fails: true},
+		{name: "no digest although it was asked for", check: true, fails: true},
+		{name: "digest that was not asked for", change: func(t *told) { t.Digest = []byte("x") }},
+		{name: "all there is", change: func(t *told) { t.Full = true }, fails: true},
+		{name: "rows", change: func(t *told) { t.Rows.Accounts = []fsm.Account{{ID: "444455556666", Version: 1}} }, fails: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := l.now
+			l.now = at.Add(c.later)
+			defer func() { l.now = at }()
+			tell := evil
+			if c.change != nil {
+				c.change(&tell)
+			}
+			l.home = func(r *request) *answer { return l.tells(r, &tell, false) }
+			if err := e.PullIdentities(t.Context(), c.check); (err != nil) != c.fails {
+				t.Errorf("error %v", err)
+			}
+			if got := *l.State().Home(); got != before || len(l.proposed) > 0 || l.State().Region().Operator != account {
+				t.Fatalf("home %+v, operator %s, proposed %+v", got, l.State().Region().Operator, l.proposed)
+			}
+		})
+	}
+
+	l.now = l.now.Add(time.Minute)
+	l.home = func(r *request) *answer { return l.tells(r, &told{Position: 120, Operator: account}, true) }
+	if err := e.PullIdentities(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if h := l.State().Home(); h.Position != 120 || h.CurrentAt != l.now.UnixMilli() || !l.asked[len(l.asked)-1].Sign {
+		t.Errorf("what is signed is not noted: %+v", h)
+	}
+	if err := e.PullIdentities(t.Context(), false); err != nil || l.asked[len(l.asked)-1].Sign {
+		t.Errorf("a signature is asked for that nothing depends on: %v", err)
+	}
+}
+
+// TestAnswersEnd: a home that does not come to an end is not listened to for ever.
+func TestAnswersEnd(t *testing.T) {
+	l, e := newFollowerLab(t)
+	row := fsm.IdentityRows{Accounts: []fsm.Account{{ID: account, Version: 1}}}
+	for _, c := range []struct {
+		name  string
+		most  int
+		wants string
+		rows  fsm.IdentityRows
+	}{
+		{"empty parts", 1, "empty part", fsm.IdentityRows{}},
+		{"parts without end", fsm.MaxIdentityParts, "more parts", row},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			l.asked = nil
+			l.home = func(r *request) *answer {
+				if len(l.asked) > c.most {
+					cancel()
+				}
+				a := l.tells(r, &told{Position: 100, Full: true, Operator: account, Rows: c.rows}, true)
+				a.Next = binary.BigEndian.AppendUint64(nil, uint64(len(l.asked)))
+				return a
+			}
+			if _, err := e.Identities(ctx, followed, true); err == nil || !strings.Contains(err.Error(), c.wants) {
+				t.Errorf("%d parts were asked for: %v", len(l.asked), err)
+			}
+		})
+	}
+}
