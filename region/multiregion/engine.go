@@ -113,7 +113,10 @@ func New(cfg Config) *Engine {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, held: map[string]held{}, homeNews: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &Engine{
+		cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, held: map[string]held{},
+		homeNews: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+	}
 }
 
 func (e *Engine) peer(region string) *peer {
@@ -140,6 +143,7 @@ func (e *Engine) Changed() { poke(e.changed) }
 // Run synchronizes until ctx ends. Only the region's leader runs it, under the context of its term.
 func (e *Engine) Run(ctx context.Context) {
 	var running sync.WaitGroup
+	defer e.letGoAll()
 	defer running.Wait()
 	defer e.background.Wait()
 	running.Go(func() { e.followHome(ctx) })
@@ -172,6 +176,7 @@ func (e *Engine) Run(ctx context.Context) {
 		case <-tick.C:
 			n++
 			all, due = n%rarely == 0, true
+			e.sweepHeld(time.Now())
 		case <-e.changed:
 			all, due = false, false
 			for _, name := range e.cfg.Cluster.State().FederatedRegions() {

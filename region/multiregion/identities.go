@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -114,6 +115,20 @@ func (e *Engine) letGo(region string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.held, region)
+}
+
+// letGoAll forgets all states that are told in parts.
+func (e *Engine) letGoAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.held)
+}
+
+// sweepHeld forgets the states of regions that have stopped asking.
+func (e *Engine) sweepHeld(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.held, func(_ string, h held) bool { return now.Sub(h.since) > holdFor })
 }
 
 // follows keeps in step with what a region says of where its identities live.

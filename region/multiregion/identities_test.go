@@ -212,3 +212,26 @@ func TestAnswersEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldStatesAreLetGo: a state that is told in parts to a region which has stopped asking is not kept.
+func TestHeldStatesAreLetGo(t *testing.T) {
+	l, e := newFollowerLab(t)
+	e.hold("a", l.State())
+	e.hold("b", l.State())
+	e.sweepHeld(time.Now())
+	if len(e.held) != 2 {
+		t.Errorf("%d states are held", len(e.held))
+	}
+	e.sweepHeld(time.Now().Add(holdFor + time.Second))
+	if len(e.held) != 0 {
+		t.Errorf("%d states are held that nobody has asked for", len(e.held))
+	}
+	e.hold("a", l.State())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e.cfg.Identities = nil
+	e.Run(ctx)
+	if len(e.held) != 0 {
+		t.Error("a node that does not lead any more holds a state")
+	}
+}
