@@ -85,6 +85,8 @@ type Engine struct {
 	peers map[string]*peer // guarded by mu
 	trail trail            // guarded by mu
 	held  map[string]held  // guarded by mu: by region, what is told it in parts
+	// adopting tells when a region that does not follow this one yet asked for its identities last.
+	adopting map[string]time.Time // guarded by mu
 	// homeNews wakes whoever follows the home of the identities; it holds one token.
 	homeNews chan struct{}
 	// changed wakes whoever tells the others that there is something new; it holds one token.
@@ -114,7 +116,7 @@ func New(cfg Config) *Engine {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Engine{
-		cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, held: map[string]held{},
+		cfg: cfg, log: cfg.Logger, peers: map[string]*peer{}, held: map[string]held{}, adopting: map[string]time.Time{},
 		homeNews: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 	}
 }

@@ -57,6 +57,8 @@ const (
 	decideTimeout = 10 * time.Second
 	// holdFor is how long a home keeps the state that it tells in parts.
 	holdFor = time.Minute
+	// adoptFor is how long a region that has asked for identities in order to adopt this one counts as one that follows, unless it says so.
+	adoptFor = time.Minute
 )
 
 // textModes read what a region tells: texts that clients have put need not be UTF-8.
@@ -134,11 +136,29 @@ func (e *Engine) sweepHeld(now time.Time) {
 // follows keeps in step with what a region says of where its identities live.
 func (e *Engine) follows(ctx context.Context, st *fsm.State, from string, r *request) error {
 	o := st.OtherRegion(from)
-	following := r.Home == st.Region().Name || r.Kind == kindIdentities && !r.Look
+	following := r.Home == st.Region().Name
+	if adopting := e.adopts(from, following, r.Kind == kindIdentities && !r.Look); adopting && (o.Follows || r.Kind == kindIdentities) {
+		following = true
+	}
 	if following == o.Follows || following && (st.Home() != nil || !o.Allowed) {
 		return nil
 	}
 	return e.propose(ctx, &fsm.PutFollower{Region: from, Incarnation: r.Incarnation, Follows: following})
+}
+
+// adopts tells whether a region is about to follow this one. Until it does, its other requests name another home: were they to end that
+// it follows, two regions could adopt each other.
+func (e *Engine) adopts(region string, follows, asks bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case follows:
+		delete(e.adopting, region)
+	case asks:
+		e.adopting[region] = time.Now()
+	}
+	at, ok := e.adopting[region]
+	return ok && time.Since(at) < adoptFor
 }
 
 // tellIdentities answers what has changed after a position, or all there is.

@@ -235,3 +235,36 @@ func TestHeldStatesAreLetGo(t *testing.T) {
 		t.Error("a node that does not lead any more holds a state")
 	}
 }
+
+// TestAdoptingRegionFollows: a region that has asked for all identities in order to adopt this one follows it, although its other requests do
+// not say so yet; one that has said so and does not any more follows no longer.
+func TestAdoptingRegionFollows(t *testing.T) {
+	l, e := newFollowerLab(t)
+	for _, body := range []fsm.Body{&fsm.ReleaseHome{Home: followed}, &fsm.AllowFollower{Region: followed, Allow: true}} {
+		if err := e.propose(t.Context(), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(r *request, follows bool) {
+		t.Helper()
+		r.Version, r.Incarnation, r.Nonce = version, 7, make([]byte, nonceSize)
+		b, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Serve(t.Context(), followed, b); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.State().OtherRegion(followed).Follows; got != follows {
+			t.Fatalf("follows: %v", got)
+		}
+	}
+	ask(&request{Kind: kindIdentities, Full: true, Look: true}, false)
+	ask(&request{Kind: kindIdentities, Full: true}, true)
+	ask(&request{Kind: kindPull}, true)
+	e.adopting[followed] = time.Now().Add(-adoptFor)
+	ask(&request{Kind: kindPull}, false)
+	ask(&request{Kind: kindIdentities, Full: true}, true)
+	ask(&request{Kind: kindPull, Home: "us-east-1"}, true)
+	ask(&request{Kind: kindPull}, false)
+}
