@@ -41,6 +41,11 @@ const (
 	// SessionTail is how long after a region has ceased to seal with a key it is still opened with, in milliseconds: longer than any
 	// session.
 	SessionTail = 37 * 60 * 60 * 1000
+	// MaxSessionKeyUse is how long what another region seals with one key is accepted at most, in milliseconds, even if that region does not
+	// say that the key has ended: well above the week after which a region that works has another one.
+	MaxSessionKeyUse = 30 * 24 * 60 * 60 * 1000
+	// MaxSessionKeyLead is how long before its use another region hands out a key at most, in milliseconds, with what clocks differ.
+	MaxSessionKeyLead = 60 * 60 * 1000
 )
 
 // PutSessionKey gives the region another session key. Those it has are for opening only from then on, and what is over is dropped.
@@ -198,8 +203,8 @@ func (s *State) SealingKey() *SessionKey {
 	return nil
 }
 
-// SessionKey is the key of that id by which a region, this one or one that it is federated with, seals session tokens; nil if
-// there is none, or nothing that it has sealed is accepted any more.
+// SessionKey is the key of that id by which a region, this one or one that it shares identities with, seals session tokens; nil if
+// there is none, or nothing that it has sealed is accepted (any more).
 func (s *State) SessionKey(region string, id []byte) *SessionKey {
 	if s.region == nil {
 		return nil
@@ -207,16 +212,31 @@ func (s *State) SessionKey(region string, id []byte) *SessionKey {
 	keys, incarnation := s.OwnSessionKeys(), s.region.Incarnation()
 	if region != s.region.Name {
 		o := s.otherRegion(region)
-		if o == nil || o.State != RegionFederated {
+		if o == nil || !s.sharesIdentities(o) {
 			return nil
 		}
 		keys, incarnation = o.Sessions, o.Incarnation
 	}
 	k := findSessionKey(keys, id)
+	if k != nil && region != s.region.Name && (k.UseFrom > s.now+MaxSessionKeyLead || k.UseFrom+MaxSessionKeyUse <= s.now) {
+		return nil
+	}
 	if k == nil || k.Incarnation != incarnation || k.Until != 0 && k.Until <= s.now {
 		return nil
 	}
 	return k
+}
+
+// sharesIdentities tells whether a region has a say in who is authenticated here: it is the home of this one's identities, or follows this
+// one with the consent of this one's operator. A federation alone is for keys. Regions that follow the same home do not know of each other.
+func (s *State) sharesIdentities(o *OtherRegion) bool {
+	if o.State != RegionFederated {
+		return false
+	}
+	if h := s.Home(); h != nil {
+		return h.Name == o.Name
+	}
+	return o.Follows && o.Allowed
 }
 
 // sessionItems are session keys that are wrapped below a domain key version. region is "" for the region's own.

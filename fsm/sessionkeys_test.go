@@ -39,6 +39,8 @@ func TestSessionKeys(t *testing.T) {
 	l.ok(&PutRegionKeys{Keys: RegionKeys{Domain: 1, Transport: pair, Mechanism: 4, Signing: RegionPair{Public: []byte{3}, Blob: []byte{4}}}})
 	l.ok(other("eu-west-1", 7))
 	l.ok(other("ap-south-1", 8))
+	l.ok(&AllowFollower{"ap-south-1", true})
+	l.ok(&PutFollower{"ap-south-1", 8, true})
 
 	// The first is used at once, the second from its time on; the first stays as long as a session can last.
 	eq(t, "seals", l.seals(), "")
@@ -54,17 +56,31 @@ func TestSessionKeys(t *testing.T) {
 	eq(t, "accepted", l.accepted("us-east-1"), "2")
 
 	// Those of others: replaced as a whole, for their present incarnation.
-	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, 1), sessionKey(4, 7, 1)}})
-	l.refused(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, 1), sessionKey(4, 7, 1)}}, now0, Conflict, "nothing new")
-	l.refused(&TakeSessionKeys{"eu-west-1", 6, []SessionKey{sessionKey(5, 6, 1)}}, now0, Conflict, "the region has begun a new incarnation")
-	l.refused(&TakeSessionKeys{"sa-east-1", 7, []SessionKey{sessionKey(5, 7, 1)}}, now0, Conflict, "the region is not federated")
+	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, now0), sessionKey(4, 7, now0)}})
+	l.refused(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(3, 7, now0), sessionKey(4, 7, now0)}}, now0, Conflict, "nothing new")
+	l.refused(&TakeSessionKeys{"eu-west-1", 6, []SessionKey{sessionKey(5, 6, now0)}}, now0, Conflict, "the region has begun a new incarnation")
+	l.refused(&TakeSessionKeys{"sa-east-1", 7, []SessionKey{sessionKey(5, 7, now0)}}, now0, Conflict, "the region is not federated")
+	eq(t, "accepted of a region that shares keys alone", l.accepted("eu-west-1"), "")
+	l.ok(&AllowFollower{"eu-west-1", true})
+	eq(t, "accepted of a region that may follow and does not", l.accepted("eu-west-1"), "")
+	l.ok(&PutFollower{"eu-west-1", 7, true})
 	eq(t, "accepted", l.accepted("eu-west-1"), "34")
+	l.ok(&AllowFollower{"eu-west-1", false})
+	eq(t, "accepted of a region that may not follow any more", l.accepted("eu-west-1"), "")
+	l.ok(&AllowFollower{"eu-west-1", true})
+	l.ok(&PutFollower{"eu-west-1", 7, true})
+
+	// However another region dates its keys, none is good for ever.
+	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{
+		sessionKey(3, 7, now0+MaxSessionKeyLead+2*SessionTail), sessionKey(4, 7, now0), sessionKey(5, 7, now0-MaxSessionKeyUse),
+	}})
+	eq(t, "accepted", l.accepted("eu-west-1"), "4")
 	eq(t, "of another region", l.accepted("ap-south-1"), "")
-	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(4, 7, 1)}})
+	l.ok(&TakeSessionKeys{"eu-west-1", 7, []SessionKey{sessionKey(4, 7, now0)}})
 	eq(t, "accepted", l.accepted("eu-west-1"), "4")
 
 	// Everything goes over to another domain key version.
-	l.ok(&TakeSessionKeys{"ap-south-1", 8, []SessionKey{sessionKey(6, 8, 1), sessionKey(7, 8, 1)}})
+	l.ok(&TakeSessionKeys{"ap-south-1", 8, []SessionKey{sessionKey(6, 8, now0), sessionKey(7, 8, now0)}})
 	l.ok(&BeginRotation{DomainKey: version(2, "node-1", "node-2"), Total: 5})
 	l.ok(&AdvanceRotation{2, RotationRewrapping})
 	l.ok(rewrapAll(l.state(), 2))
@@ -82,6 +98,7 @@ func TestSessionKeys(t *testing.T) {
 	eq(t, "seals", l.seals(), "2")
 	l.ok(&MarkFeed{Region: "eu-west-1", Incarnation: 9})
 	eq(t, "accepted", l.accepted("eu-west-1"), "")
+	l.ok(&AllowFollower{"eu-west-1", false})
 	l.ok(&DropRegion{"eu-west-1"})
 	eq(t, "seals", l.seals(), "")
 	eq(t, "accepted", l.accepted("us-east-1"), "2")

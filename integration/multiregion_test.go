@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/trentkms/trent/integration/trenttest"
@@ -130,33 +131,44 @@ func multiRegionKey(t *testing.T, in map[string]*kms.Client) {
 	}
 }
 
-// sessionsEverywhere: temporary credentials of one region are good in the others, while the access key that they began with is.
+// sessionsEverywhere: temporary credentials that the home of the identities has made are good in all regions, those of a region that
+// follows it in itself and at home.
 func sessionsEverywhere(t *testing.T, s *trenttest.Server, in map[string]*kms.Client) {
 	ctx := t.Context()
 	root := func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.Secret}, nil
 	}
-	issuer := sts.New(sts.Options{Region: "eu-west-1", BaseEndpoint: in["eu-west-1"].Options().BaseEndpoint, Credentials: aws.CredentialsProviderFunc(root)})
-	within(t, "use a session of one region in all", func(ctx context.Context) (struct{}, error) {
-		// A session that was made before the regions had exchanged their keys stays one of its region.
-		got, err := issuer.GetSessionToken(ctx, &sts.GetSessionTokenInput{})
-		if err != nil {
-			return struct{}{}, err
-		}
-		c := got.Credentials
-		for region, client := range in {
-			_, err := client.ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
-				o.Retryer = aws.NopRetryer{}
-				o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-					return aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}, nil
-				})
+	good := func(ctx context.Context, c *ststypes.Credentials, region string) error {
+		_, err := in[region].ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
+			o.Retryer = aws.NopRetryer{}
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}, nil
 			})
-			if err != nil {
-				return struct{}{}, fmt.Errorf("%s: %w", region, err)
-			}
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", region, err)
 		}
-		return struct{}{}, nil
-	})
+		return nil
+	}
+	session := func(of string, goodIn ...string) *ststypes.Credentials {
+		issuer := sts.New(sts.Options{Region: of, BaseEndpoint: in[of].Options().BaseEndpoint, Credentials: aws.CredentialsProviderFunc(root)})
+		return within(t, "use a session of "+of, func(ctx context.Context) (*ststypes.Credentials, error) {
+			// A session that was made before the regions had exchanged their keys stays one of its region.
+			got, err := issuer.GetSessionToken(ctx, &sts.GetSessionTokenInput{})
+			if err != nil {
+				return nil, err
+			}
+			for _, region := range goodIn {
+				if err := good(ctx, got.Credentials, region); err != nil {
+					return nil, err
+				}
+			}
+			return got.Credentials, nil
+		})
+	}
+	session("us-east-1", "us-east-1", "eu-west-1", "ap-southeast-2")
+	follower := session("eu-west-1", "eu-west-1", "us-east-1")
+	refusedBy(t, "UnrecognizedClientException", func() error { return good(ctx, follower, "ap-southeast-2") })
 	refusedBy(t, "UnrecognizedClientException", func() error {
 		_, err := in["us-east-1"].ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
 			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

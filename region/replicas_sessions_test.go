@@ -57,17 +57,162 @@ func (f *regionsLab) open(region string, c *SessionCredentials) *Session {
 	return s
 }
 
-// sessions: what one region has sealed all open, as long as it is what that region has sealed.
+// foreignSessions: a region that keys alone are shared with makes no sessions for others, nor does one that follows the same home.
+// Afterwards regions A and C follow region B.
+func (f *regionsLab) foreignSessions(t *testing.T) {
+	f.sameTime()
+	for region := range f.labs {
+		f.awaitSessionKeys(region)
+	}
+	for from := range f.labs {
+		cred := f.session(from)
+		for to := range f.labs {
+			if accepted := f.open(to, cred) != nil; accepted != (from == to) {
+				t.Errorf("regions that share keys alone: %s accepts a root session of %s: %v", to, from, accepted)
+			}
+		}
+	}
+	for _, follower := range []string{regionA, regionC} {
+		if err := f.labs[regionB].service.ShareIdentities(t.Context(), follower, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.labs[follower].service.AdoptHome(t.Context(), regionB, false, true); err != nil {
+			t.Fatal(err)
+		}
+		f.awaitSessionKey(regionB, follower)
+		f.awaitSessionKey(follower, regionB)
+	}
+	for from := range f.labs {
+		cred := f.session(from)
+		for to := range f.labs {
+			if accepted := f.open(to, cred) != nil; accepted != (from == to || from == regionB || to == regionB) {
+				t.Errorf("with home %s, %s accepts a session of %s: %v", regionB, to, from, accepted)
+			}
+		}
+	}
+
+	// A session that is in use ends when its region may not follow any more.
+	b := f.labs[regionB].service
+	s := f.open(regionB, f.session(regionC))
+	if s == nil || s.Ended(f.state(regionB)) {
+		t.Fatal("a session of a follower is over")
+	}
+	if err := b.ShareIdentities(t.Context(), regionC, false); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Ended(f.state(regionB)) {
+		t.Error("a session of a region that may not follow any more is accepted")
+	}
+	if err := b.ShareIdentities(t.Context(), regionC, true); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitSessionKey(regionB, regionC)
+}
+
+// sameTime ends differences between the regions' clocks.
+func (f *regionsLab) sameTime() {
+	f.t.Helper()
+	var latest int64
+	for _, l := range f.labs {
+		latest = max(latest, l.ahead.Load())
+	}
+	latest += int64(2 * sessionKeyLead) // for the session keys that are made meanwhile
+	for region, l := range f.labs {
+		l.pass(time.Duration(latest - l.ahead.Load()))
+		f.propose(region, &fsm.TermStart{Node: "clock"})
+	}
+}
+
+// awaitSessionKeys waits until a region has been handed the session keys that the others seal with, whether or not it accepts them.
+func (f *regionsLab) awaitSessionKeys(region string) {
+	f.t.Helper()
+	for of, l := range f.labs {
+		for deadline := time.Now().Add(20 * time.Second); of != region; time.Sleep(5 * time.Millisecond) {
+			k := l.node.State().SealingKey()
+			if k != nil && slices.ContainsFunc(f.state(region).OtherRegion(of).Sessions, func(o fsm.SessionKey) bool { return bytes.Equal(o.ID, k.ID) }) {
+				break
+			}
+			if time.Now().After(deadline) {
+				f.t.Fatalf("%s has not got the session key of %s", region, of)
+			}
+		}
+	}
+}
+
+// forgedSessions: a region that may make sessions says in them what regions say, or is not believed.
+func (f *regionsLab) forgedSessions(t *testing.T) {
+	f.newUser(regionB, "ann")
+	ann := f.newAccessKey(regionB, "ann").AccessKeyID
+	role, err := perform(f.labs[regionB], "CreateRole", (*Service).CreateRole, &CreateRoleInput{Path: "/", RoleName: "ops", MaxSessionDuration: 3600,
+		AssumeRolePolicyDocument: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + labAccount + `"},"Action":"sts:AssumeRole"}}`})
+	must(f.labs[regionB], role, err)
+	st, now := f.state(regionB), f.labs[regionB].service.Now()
+	user, ops := st.IdentityNamed(labAccount, fsm.IdentityUser, "ann").ID, st.IdentityNamed(labAccount, fsm.IdentityRole, "ops").ID
+	const root, other = "AKIAIOSFODNN7EXAMPLE", "999988887777"
+	of := func(kind PrincipalKind, principal, parent string) Session {
+		return Session{Kind: kind, Account: labAccount, Principal: principal, Parent: parent, Name: "s", Issued: now, Expires: now.Add(time.Hour)}
+	}
+	with := func(s Session, change func(*Session)) Session { change(&s); return s }
+	asRoot := of(PrincipalRoot, RootPrincipal, root)
+	federated := &Federation{Account: labAccount, URL: "https://idp.example", ID: "1"}
+	for _, c := range []struct {
+		what string
+		s    Session
+		good bool
+	}{
+		{"the root user", asRoot, true},
+		{"a user", of(PrincipalUser, user, ann), true},
+		{"a user's role", of(PrincipalRoleSession, ops, ann), true},
+		{"clocks that differ", with(asRoot, func(s *Session) { s.Issued = now.Add(4 * time.Minute) }), true},
+		{"the longest session", with(asRoot, func(s *Session) { s.Expires = now.Add(36 * time.Hour) }), true},
+
+		{"issued later", with(asRoot, func(s *Session) { s.Issued, s.Expires = now.Add(7*time.Minute), now.Add(time.Hour) }), false},
+		{"too long", with(asRoot, func(s *Session) { s.Expires = now.Add(36*time.Hour + time.Millisecond) }), false},
+		{"without end", with(asRoot, func(s *Session) { s.Expires = time.UnixMilli(1<<63 - 1) }), false},
+		{"longer than numbers are", with(asRoot, func(s *Session) { s.Issued, s.Expires = time.UnixMilli(-1<<62), time.UnixMilli(1<<62+1) }), false},
+		{"over before it begins", with(asRoot, func(s *Session) { s.Expires = now.Add(-time.Hour) }), false},
+		{"a role session of the root user", of(PrincipalRoleSession, RootPrincipal, ann), false},
+		{"a user session of the root user", of(PrincipalUser, RootPrincipal, root), false},
+		{"a root session of a user", of(PrincipalRoot, user, ann), false},
+		{"a user session of a role", of(PrincipalUser, ops, ann), false},
+		{"a role session of a user", of(PrincipalRoleSession, user, ann), false},
+		{"no kind", of(0, user, ann), false},
+		{"a service", of(PrincipalService, user, ann), false},
+		{"nobody", of(PrincipalUser, "AIDANOBODY", ann), false},
+		{"the root user of another account", with(asRoot, func(s *Session) { s.Account = other }), false},
+		{"a user of another account", with(of(PrincipalUser, user, ann), func(s *Session) { s.Account = other }), false},
+		{"a role of another account", with(of(PrincipalRoleSession, ops, ann), func(s *Session) { s.Account = other }), false},
+		{"the root user by a user's access key", of(PrincipalRoot, RootPrincipal, ann), false},
+		{"a user by another's access key", of(PrincipalUser, user, root), false},
+		{"a role by the root user's access key", of(PrincipalRoleSession, ops, root), false},
+		{"an access key that is not there", of(PrincipalUser, user, "AKIANOBODY"), false},
+		{"no beginning", of(PrincipalRoleSession, ops, ""), false},
+		{"two beginnings", with(of(PrincipalRoleSession, ops, ann), func(s *Session) { s.Federation = federated }), false},
+		{"a user by a provider", with(of(PrincipalUser, user, ""), func(s *Session) { s.Federation = federated }), false},
+		{"the root user by a provider", with(of(PrincipalRoot, RootPrincipal, ""), func(s *Session) { s.Federation = federated }), false},
+	} {
+		from := f.labs[regionA]
+		cred, _, err := from.service.sealSession(t.Context(), from.node.State(), &c.s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := f.open(regionB, cred)
+		if good := s != nil && !s.Ended(f.state(regionB)); good != c.good {
+			t.Errorf("%s: accepted %v", c.what, good)
+		}
+	}
+}
+
+// sessions: what one region has sealed all open, as long as it is what that region has sealed. Region B is the home of the others.
 func (f *regionsLab) sessions(t *testing.T) {
 	a, b := f.labs[regionA], f.labs[regionB]
-	f.awaitSessionKey(regionB, regionA)
-	f.awaitSessionKey(regionC, regionA)
-	cred := f.session(regionA)
 	for region, l := range f.labs {
-		if s := f.open(region, cred); s == nil || s.Name != "of "+regionA || s.Ended(l.node.State()) {
+		s := f.open(region, f.session(regionB))
+		if s == nil || s.Name != "of "+regionB || s.Ended(l.node.State()) {
 			t.Errorf("%s does not accept the session: %+v", region, s)
 		}
 	}
+	cred := f.session(regionA)
 	other := *cred
 	other.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"
 	if f.open(regionB, &other) != nil {
@@ -109,6 +254,8 @@ func (f *regionsLab) sessions(t *testing.T) {
 
 	// Another key takes its turn a minute after it was made; what the last one has sealed stays good.
 	was := a.node.State().SealingKey().ID
+	b.pass(8 * day)
+	f.labs[regionC].pass(8 * day)
 	a.pass(8 * day)
 	for deadline := time.Now().Add(20 * time.Second); len(b.node.State().OtherRegion(regionA).Sessions) < 2; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -118,8 +265,7 @@ func (f *regionsLab) sessions(t *testing.T) {
 	if now := a.node.State().SealingKey(); now == nil || !bytes.Equal(now.ID, was) {
 		t.Error("a region seals with a key that others may not have yet")
 	}
-	a.pass(2 * sessionKeyLead)
-	f.propose(regionA, &fsm.TermStart{Node: "clock"})
+	f.sameTime()
 	if now := f.awaitSessionKey(regionB, regionA); bytes.Equal(now, was) || f.open(regionB, f.session(regionA)) == nil || f.open(regionB, cred) == nil {
 		t.Error("not both session keys are good")
 	}

@@ -229,7 +229,7 @@ func TestReplicas(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"life", f.life}, {"lag", f.lagIsTold}, {"no answer", f.noAnswer}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
-		{"sessions", f.sessions}, {"session keys", f.sessionsAreBound}, {"forgotten", f.sessionsEnd},
+		{"foreign sessions", f.foreignSessions}, {"forged sessions", f.forgedSessions}, {"sessions", f.sessions}, {"session keys", f.sessionsAreBound}, {"forgotten", f.sessionsEnd},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { f.t = t; part.run(t) }) {
 			return

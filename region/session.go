@@ -65,6 +65,9 @@ const (
 	maxClaims = envelope.MaxSecret
 	// maxSessionToken bounds a token before anything else looks at it.
 	maxSessionToken = 8 << 10
+	// maxSession is the longest session there is, maxSessionSkew how far the clocks of two regions may differ.
+	maxSession     = 36 * time.Hour
+	maxSessionSkew = 5 * time.Minute
 )
 
 // claims are the sealed part. Field numbers are never reused.
@@ -86,9 +89,28 @@ type claims struct {
 	Federation *Federation `cbor:"14,keyasint,omitempty"`
 }
 
-// ErrSessionToken reports a session token that neither this region nor one that it is federated with has sealed for the access key
-// it came with.
-var ErrSessionToken = errors.New("region: not a session token of this region, or one it is federated with, and of the access key")
+// check holds claims to what every region puts into a token: whoever signs one says who the caller is, and no more.
+func (c *claims) check(now time.Time) bool {
+	if c.Issued > now.Add(maxSessionSkew).UnixMilli() || c.Expires <= c.Issued || c.Expires > c.Issued+maxSession.Milliseconds() {
+		return false
+	}
+	if (c.Federation == nil) == (c.Parent == "") {
+		return false
+	}
+	switch PrincipalKind(c.Kind) {
+	case PrincipalRoot:
+		return c.Principal == RootPrincipal && c.Federation == nil
+	case PrincipalUser:
+		return c.Principal != RootPrincipal && c.Federation == nil
+	case PrincipalRoleSession:
+		return c.Principal != RootPrincipal
+	}
+	return false
+}
+
+// ErrSessionToken reports a session token that neither this region nor one that it shares identities with has sealed for the access key
+// it came with, or that says what no region says.
+var ErrSessionToken = errors.New("region: not a session token of this region, or one it shares identities with, and of the access key")
 
 // sessionPRF is the domain key's authentication key for session tokens alone.
 func (s *Service) sessionPRF(d *fsm.DomainKey) envelope.PRF {
@@ -176,6 +198,10 @@ func (s *Service) OpenSession(ctx context.Context, st *fsm.State, accessKeyID, t
 	if err := cbor.Unmarshal(plain, &c); err != nil {
 		return nil, shape.Secret{}, fmt.Errorf("claims of a session token: %w", err)
 	}
+	if !c.check(s.Now()) {
+		clear(c.Secret)
+		return nil, shape.Secret{}, ErrSessionToken
+	}
 	return &Session{
 		Kind: PrincipalKind(c.Kind), Account: c.Account, Principal: c.Principal, Name: c.Name, Parent: c.Parent,
 		Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires), Policies: c.Policies, PolicyARNs: c.PolicyARNs,
@@ -237,13 +263,20 @@ func (s *Service) parseToken(st *fsm.State, accessKeyID, token string) *sealedTo
 	return nil
 }
 
-// Ended tells whether what a session stands on is gone: its role or user, the access key or provider that it began with, or the
-// federation with the region that has made it.
+// Ended tells whether what a session stands on is gone, or never was: its role or user, the access key or provider that it began with, or
+// the identities that this region shares with the one that has made it.
 func (s *Session) Ended(st *fsm.State) bool {
 	if s.originGone(st) || s.sealedUnder != nil && st.SessionKey(s.sealedBy, s.sealedUnder) == nil {
 		return true
 	}
-	return s.Principal != RootPrincipal && st.Identity(s.Principal) == nil
+	if s.Principal == RootPrincipal {
+		return s.Kind != PrincipalRoot
+	}
+	i, of := st.Identity(s.Principal), fsm.IdentityUser
+	if s.Kind == PrincipalRoleSession {
+		of = fsm.IdentityRole
+	}
+	return i == nil || i.Account != s.Account || i.Type != of
 }
 
 // PrincipalTags are the tags that conditions see: the identity's, with the session's over them.

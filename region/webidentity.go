@@ -140,14 +140,21 @@ func (s *Session) Origin(st *fsm.State) fsm.Read {
 	return r
 }
 
-// originGone tells whether the access key or the provider that the session began with is not there any more, or inactive.
+// originGone tells whether the access key or the provider that the session began with is not there any more, or inactive, or
+// not one that such a session begins with.
 func (s *Session) originGone(st *fsm.State) bool {
 	if f := s.Federation; f != nil {
 		p := st.OIDCProvider(f.Account, f.URL)
 		return p == nil || p.ID != f.ID
 	}
 	k := st.AccessKey(s.Parent)
-	return k == nil || !k.Active
+	switch {
+	case k == nil || !k.Active:
+		return true
+	case s.Kind == PrincipalRoleSession: // of a user, of whichever account
+		return k.Principal == RootPrincipal || ServiceOf(k) != ""
+	}
+	return k.Account != s.Account || k.Principal != s.Principal
 }
 
 // FederatedBy is the provider of a session that a token of it began, nil for others and for sessions further down the chain.
