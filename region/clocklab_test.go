@@ -121,7 +121,9 @@ func (labEdge) CheckPolicy(*Call, PolicyKind, string) ([]fsm.PolicyPrincipal, er
 	return nil, nil
 }
 
-func (labEdge) ShowPolicy(st *fsm.State, document string, principals []fsm.PolicyPrincipal) string { return document }
+func (labEdge) ShowPolicy(st *fsm.State, document string, principals []fsm.PolicyPrincipal) string {
+	return document
+}
 
 func (labEdge) CheckKeyPolicy(context.Context, *Call, *fsm.Key, string, bool) error {
 	return nil
