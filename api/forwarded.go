@@ -229,12 +229,19 @@ func hasSecret(out any) bool {
 }
 
 // SynchronizedIdentitiesRecord renders the record of taking over identities from their home.
-func SynchronizedIdentitiesRecord(regionName string, now func() time.Time) func(account, home string, position uint64, rows int) []byte {
-	return func(account, home string, position uint64, rows int) []byte {
+func SynchronizedIdentitiesRecord(regionName string, now func() time.Time) func(c *fsm.SyncIdentities, rows int) []byte {
+	return func(c *fsm.SyncIdentities, rows int) []byte {
+		told := fmt.Appendf(audit.AppendString([]byte(`{"homeRegion":`), c.Home), `,"position":%d,"changes":%d,"followers":[`, c.Position, rows)
+		for i, f := range c.Followers {
+			if i > 0 {
+				told = append(told, ',')
+			}
+			told = audit.AppendString(told, f.Name)
+		}
 		r := audit.Record{
-			UserIdentity: audit.InternalIdentity(account), EventTime: now(), EventSource: operatorSource, EventName: "SynchronizeIdentities", AWSRegion: regionName,
-			SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, RequestID: newID(), EventID: newID(), RecipientAccountID: account,
-			ResponseElements: fmt.Appendf(audit.AppendString([]byte(`{"homeRegion":`), home), `,"position":%d,"changes":%d}`, position, rows),
+			UserIdentity: audit.InternalIdentity(c.Operator), EventTime: now(), EventSource: operatorSource, EventName: "SynchronizeIdentities", AWSRegion: regionName,
+			SourceIPAddress: audit.InternalCaller, UserAgent: audit.InternalCaller, RequestID: newID(), EventID: newID(), RecipientAccountID: c.Operator,
+			ResponseElements: append(told, "]}"...),
 		}
 		return r.AppendJSON(nil)
 	}

@@ -58,9 +58,7 @@ func TestAdoptHome(t *testing.T) {
 	c.Replace = true
 	l.ok(c)
 	s := l.state()
-	if h := s.Home(); h == nil || *h != (HomeRegion{followerName, 7, 100, now0, s.Region().Incarnation()}) {
-		t.Fatalf("home %+v", h)
-	}
+	eq(t, "home", s.Home(), &HomeRegion{followerName, 7, 100, now0, s.Region().Incarnation(), nil})
 	checkInvariants(t, s)
 	eq(t, "user", s.Identity(identityID(IdentityUser, 1)), nil)
 	if a := s.Account(account1); a.KeyCount != 1 || a.CreatedAt != 5 || a.Version != 50 || a.Users != 0 || a.Local {

@@ -129,6 +129,7 @@ var unset = map[string]bool{
 	"InitRegion.Region.Home":          true,
 	"InitRegion.Region.Operator":      true,
 	"InitRegion.Region.SharedFrom":    true,
+	"InitRegion.Region.FollowersAt":   true,
 	"InitRegion.Account.Local":        true,
 	"PutAccount.Account.Local":        true,
 	"PutOtherRegion.Region.Follows":   true,
@@ -160,7 +161,9 @@ var unset = map[string]bool{
 	"SyncIdentities.Full":                   true, // of a part with what is gone
 	"SyncIdentities.Rows.Accounts.Local":    true,
 	"SyncIdentities.Rows.Identities.Groups": true,
+	"SyncIdentities.Followers":              true, // TestFollowersOnTheWire
 	"AdoptHome.Sync.Rows.Accounts.Local":    true,
 	"AdoptHome.Sync.Rows.Identities.Groups": true,
+	"AdoptHome.Sync.Followers":              true,
 	"AdoptHome.Sync.Rows.Gone":              true,
 }

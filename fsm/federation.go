@@ -90,7 +90,7 @@ func applyDropRegion(t *tx, c *DropRegion) outcome {
 	}
 	o := *old
 	o.State, o.Version, o.Sessions, o.Allowed = RegionForgotten, t.index, nil, false
-	t.put(tableOtherRegions, &o)
+	t.putOther(&o)
 	return done()
 }
 

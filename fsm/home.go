@@ -28,6 +28,8 @@ type HomeRegion struct {
 	CurrentAt int64 `cbor:"4,keyasint"`
 	// HeardIn is the incarnation of this region in which its identities were taken over last.
 	HeardIn uint64 `cbor:"5,keyasint"`
+	// Followers are the regions that followed the home at Position, by name: their sessions are good here.
+	Followers []Follower `cbor:"6,keyasint,omitempty"`
 }
 
 // IdentityTable is a kind of row that follows its home.
@@ -87,6 +89,8 @@ type SyncIdentities struct {
 	Part      int          `cbor:"9,keyasint"` // from 0
 	Parts     int          `cbor:"10,keyasint"`
 	Rows      IdentityRows `cbor:"11,keyasint"`
+	// Followers are all regions that follow the home at Position; those of the last part count.
+	Followers []Follower `cbor:"12,keyasint,omitempty"`
 }
 
 // AdoptHome makes another region the home of this one's identities, with the last part of all that it has. Identities that the home lacks
@@ -132,7 +136,8 @@ func (c *SyncIdentities) check() error {
 	if c.Full && len(c.Rows.Gone) > 0 {
 		return errors.New("all identities, with some that are gone")
 	}
-	return errors.Join(checkName("region", c.Home, maxID), checkAccount(c.Operator), checkTime("CurrentAt", c.CurrentAt), c.Rows.check(true))
+	return errors.Join(checkName("region", c.Home, maxID), checkAccount(c.Operator), checkTime("CurrentAt", c.CurrentAt), c.Rows.check(true),
+		CheckFollowers(c.Followers))
 }
 
 // Check holds rows on their way between regions to what apply takes for granted.
@@ -209,7 +214,7 @@ func applyAllowFollower(t *tx, c *AllowFollower) outcome {
 		o.Follows = false
 		t.sharesWith(c.Region, false)
 	}
-	t.put(tableOtherRegions, &o)
+	t.putOther(&o)
 	return done()
 }
 
@@ -252,7 +257,7 @@ func applyPutFollower(t *tx, c *PutFollower) outcome {
 		return conflict("nothing new")
 	}
 	o.Follows = c.Follows
-	t.put(tableOtherRegions, o)
+	t.putOther(o)
 	t.sharesWith(c.Region, c.Follows)
 	return done()
 }

@@ -29,9 +29,9 @@ func goldenHomeBodies() []Body {
 	}
 	changed := rows()
 	changed.Gone = []IdentityRef{{TableProviders, "111122223333", "idp.example/b"}}
-	all := SyncIdentities{"eu-west-1", 5, 6, 7, 8, true, "111122223333", 1030, 1, 2, rows()}
+	all := SyncIdentities{"eu-west-1", 5, 6, 7, 8, true, "111122223333", 1030, 1, 2, rows(), nil}
 	return []Body{
-		&SyncIdentities{"eu-west-1", 5, 6, 7, 8, false, "111122223333", 1030, 1, 2, changed},
+		&SyncIdentities{"eu-west-1", 5, 6, 7, 8, false, "111122223333", 1030, 1, 2, changed, nil},
 		&AdoptHome{all, true},
 		&ReleaseHome{"eu-west-1"},
 		&PutFollower{"eu-west-1", 7, true},
@@ -88,6 +88,11 @@ func (c chance) identities(home string, incarnation uint64) SyncIdentities {
 		if c.Intn(4) > 0 {
 			s.Rows.Policies = append(s.Rows.Policies, newPolicy(account1, n).Policy)
 			s.Rows.Identities = append(s.Rows.Identities, newIdentity(account1, IdentityGroup, n).Identity)
+		}
+	}
+	for _, name := range []string{"ap-south-1", "sa-east-1"} {
+		if c.Intn(3) == 0 {
+			s.Followers = append(s.Followers, namedFollower(name))
 		}
 	}
 	for n := range c.Intn(3) {

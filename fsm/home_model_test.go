@@ -30,6 +30,9 @@ type homeModel struct {
 
 const homeName, followerName = "us-east-1", "eu-west-1"
 
+// siblings are regions that begin and end to follow the home too.
+var siblings = []string{"ap-south-1", "sa-east-1"}
+
 func newHomeModel(t *testing.T, seed int64) *homeModel {
 	m := &homeModel{Rand: rand.New(rand.NewSource(seed)), t: t, home: newRegion(t), lives: map[[2]uint64]*State{}}
 	m.follower = newLab(t)
@@ -38,6 +41,10 @@ func newHomeModel(t *testing.T, seed int64) *homeModel {
 	m.follower.ok(init)
 	m.federate(m.home, followerName, m.follower.state().Region().Incarnation())
 	m.federate(m.follower, homeName, m.home.state().Region().Incarnation())
+	for n, name := range siblings {
+		m.federate(m.home, name, uint64(n+1))
+		m.federate(m.follower, name, uint64(n+1))
+	}
 	m.home.ok(&AllowFollower{followerName, true})
 	m.home.ok(&PutFollower{followerName, m.follower.state().Region().Incarnation(), true})
 	m.note()
@@ -59,7 +66,12 @@ func (m *homeModel) note() {
 func (m *homeModel) change() {
 	c := chance{Rand: m.Rand, s: m.home.state()}
 	var body Body
-	switch m.Intn(9) {
+	switch m.Intn(10) {
+	case 9:
+		n := c.Intn(len(siblings))
+		if body = (&AllowFollower{siblings[n], c.Intn(3) > 0}); c.flag() {
+			body = &PutFollower{siblings[n], uint64(n + 1), c.flag()}
+		}
 	case 0, 1:
 		body = c.putIdentity()
 	case 2:
@@ -78,7 +90,12 @@ func (m *homeModel) change() {
 	case 8:
 		body = &SetAccessKeyStatus{fmt.Sprint("AKIAU", c.Intn(4)), c.flag()}
 	}
-	m.home.do(body, m.home.state().Now())
+	before := m.home.state()
+	m.home.do(body, before.Now())
+	s := m.home.state()
+	if changed := !EqualFollowers(before.Followers(), s.Followers()); changed != (s.FollowersAt() == s.Index()) || changed && s.IdentitiesChangedAt() != s.Index() {
+		m.t.Fatalf("%T at %d: the regions that follow have changed: %v, last at %d", body, s.Index(), changed, s.FollowersAt())
+	}
 	m.note()
 }
 
@@ -87,6 +104,7 @@ func (m *homeModel) ask() {
 	s, f := m.home.state(), m.follower.state()
 	c := SyncIdentities{
 		Home: homeName, Incarnation: s.Region().Incarnation(), Position: s.Index(), Operator: account1, CurrentAt: f.Now(), Full: true,
+		Followers: s.Followers(),
 	}
 	after := uint64(0)
 	if h := f.Home(); h != nil {
@@ -196,6 +214,12 @@ func (m *homeModel) check() {
 	if s.IdentityDigest() != was.IdentityDigest() {
 		m.t.Fatalf("at %v: the digests differ", at)
 	}
+	for _, name := range siblings {
+		follows := was.OtherRegion(name).Follows && was.OtherRegion(name).Allowed
+		if s.AcceptsSessionsOf(name) != follows {
+			m.t.Fatalf("at %v: sessions of %s are accepted: %v; it follows the home: %v", at, name, !follows, follows)
+		}
+	}
 	checkInvariants(m.t, s)
 	// What was revoked at the home by then is so here.
 	if r := m.follower.do(&PutAccount{Account{ID: account1}}, s.Now()); r.Code != Conflict || r.Detail != DecidedAtHome {
@@ -275,11 +299,14 @@ func TestFollowersAreWhatTheirHomeWas(t *testing.T) {
 		if got, want := identityPicture(m.follower.state()), identityPicture(home); !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: in the end\n%v\nthe home has\n%v", seed, got, want)
 		}
+		for _, name := range siblings {
+			reached[fmt.Sprintf("a sibling is accepted %t", m.follower.state().AcceptsSessionsOf(name))]++
+		}
 		for _, p := range m.sent {
 			reached[fmt.Sprintf("full %t, several parts %t, gone %t", p[0].Full, len(p) > 1, len(p[0].Rows.Gone) > 0)]++
 		}
 	}
-	for _, want := range []string{"full true, several parts true, gone false", "full false, several parts true, gone true", "full false, several parts false, gone false"} {
+	for _, want := range []string{"a sibling is accepted true", "a sibling is accepted false", "full true, several parts true, gone false", "full false, several parts true, gone true", "full false, several parts false, gone false"} {
 		if reached[want] == 0 {
 			t.Errorf("nothing was tried with %s: %v", want, reached)
 		}

@@ -63,9 +63,10 @@ func (t *tx) gone(ref IdentityRef) {
 	}
 }
 
-// IdentitiesChangedAt is the index of the last change of an identity in this region's log. It says nothing in a region that follows
-// another one.
+// IdentitiesChangedAt is the index of the last change of an identity in this region's log, or of which regions follow this one. It says
+// nothing in a region that follows another one.
 func (s *State) IdentitiesChangedAt() (index uint64) {
+	index = s.FollowersAt()
 	if a := last[Account](&s.view, tableAccounts, indexFeed); a != nil {
 		index = max(index, a.Version)
 	}

@@ -76,7 +76,7 @@ func (t *tx) takeIdentities(c *SyncIdentities) (vanished []IdentityRef, out outc
 		return nil, out
 	}
 	if old := t.otherRegion(c.Home); old.Incarnation != source.Incarnation {
-		t.put(tableOtherRegions, source)
+		t.putOther(source)
 	}
 	all, ok := t.parts(c)
 	if !ok {
@@ -101,7 +101,7 @@ func (t *tx) takeIdentities(c *SyncIdentities) (vanished []IdentityRef, out outc
 	in.stage()
 	t.dropParts()
 	r := t.regionRow()
-	h := HomeRegion{Name: c.Home, Incarnation: c.Incarnation, Position: c.Position, CurrentAt: min(c.CurrentAt, t.now), HeardIn: t.incarnation()}
+	h := HomeRegion{Name: c.Home, Incarnation: c.Incarnation, Position: c.Position, CurrentAt: min(c.CurrentAt, t.now), HeardIn: t.incarnation(), Followers: c.Followers}
 	if was := r.Home; was != nil && was.Name == c.Home {
 		h.CurrentAt = max(h.CurrentAt, was.CurrentAt)
 	}

@@ -300,7 +300,7 @@ func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 		}
 	}
 	o.Version = t.index
-	t.put(tableOtherRegions, &o)
+	t.putOther(&o)
 	return done()
 }
 
@@ -324,7 +324,7 @@ func applyForgetRegion(t *tx, c *ForgetRegion) outcome {
 	}
 	o := *old
 	o.State, o.Fence, o.Version, o.Follows, o.Allowed, o.Sessions = RegionForgotten, c.Fence, t.index, false, false, nil
-	t.put(tableOtherRegions, &o)
+	t.putOther(&o)
 	t.retireSessionKeys()
 	if old.Follows {
 		t.sharesWith(c.Name, false)
@@ -361,7 +361,7 @@ func applyMarkFeed(t *tx, c *MarkFeed) outcome {
 	if o.Incarnation == was.Incarnation && o.Position == was.Position && o.HeardIn == was.HeardIn && o.HeardOf == was.HeardOf && o.Forgets == was.Forgets {
 		return conflict("nothing new")
 	}
-	t.put(tableOtherRegions, o)
+	t.putOther(o)
 	return done()
 }
 

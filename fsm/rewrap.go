@@ -78,7 +78,7 @@ func applyRewrap(t *tx, c *Rewrap) outcome {
 		t.putKey(k)
 	}
 	for _, o := range w.others {
-		t.put(tableOtherRegions, o)
+		t.putOther(o)
 	}
 	r := *old
 	r.Done += w.done

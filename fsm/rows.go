@@ -204,6 +204,8 @@ type Region struct {
 	Operator string `cbor:"31,keyasint,omitempty"`
 	// SharedFrom is the index since which removed identities are remembered for regions that follow this one, 0 without any.
 	SharedFrom uint64 `cbor:"32,keyasint,omitempty"`
+	// FollowersAt is the index of the last change of which regions follow this one, 0 if none ever did.
+	FollowersAt uint64 `cbor:"33,keyasint,omitempty"`
 }
 
 // Quotas are the resource quotas of a region (spec 03 B1). They are part of the state, so that every node counts alike.

@@ -162,7 +162,7 @@ func applyTakeSessionKeys(t *tx, c *TakeSessionKeys) outcome {
 		return conflict("nothing new")
 	}
 	o.Sessions = c.Keys
-	t.put(tableOtherRegions, o)
+	t.putOther(o)
 	return done()
 }
 
@@ -227,16 +227,16 @@ func (s *State) SessionKey(region string, id []byte) *SessionKey {
 	return k
 }
 
-// sharesIdentities tells whether a region has a say in who is authenticated here: it is the home of this one's identities, or follows this
-// one with the consent of this one's operator. A federation alone is for keys. Regions that follow the same home do not know of each other.
+// sharesIdentities tells whether a region has a say in who is authenticated here: it is the home of this one's identities, or one that the
+// home has named as following it too, or follows this one with the consent of this one's operator. A federation alone is for keys.
 func (s *State) sharesIdentities(o *OtherRegion) bool {
 	if o.State != RegionFederated {
 		return false
 	}
 	if h := s.Home(); h != nil {
-		return h.Name == o.Name
+		return h.Name == o.Name || h.names(o)
 	}
-	return o.Follows && o.Allowed
+	return o.followsWith() != nil
 }
 
 // sessionItems are session keys that are wrapped below a domain key version. region is "" for the region's own.

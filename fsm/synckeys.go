@@ -195,7 +195,7 @@ func applySyncKeys(t *tx, c *SyncKeys) outcome {
 		return conflict("nothing new")
 	}
 	if old := t.otherRegion(c.Region); old.Incarnation != from.Incarnation {
-		t.put(tableOtherRegions, from)
+		t.putOther(from)
 	}
 	return done()
 }

@@ -114,23 +114,27 @@ func recordedAtHome(t *testing.T, s *trenttest.Server) {
 	}
 }
 
+// operate runs an operator command at a region's endpoint, as the root user, and returns what it prints.
+func operate(t *testing.T, s *trenttest.Server, region, url string, args ...string) []byte {
+	t.Helper()
+	binary, err := trenttest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, append(append([]string{"operator"}, args...), "--endpoint", url)...)
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+s.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+s.Secret, "AWS_REGION="+region)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("operator %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
 // homeIsLost: without its home a region goes on with the identities that it has and changes none; once it has forgotten the home it decides
 // itself.
 func homeIsLost(t *testing.T, s *trenttest.Server, urls map[string]string, home, other string) {
 	ctx := t.Context()
-	operate := func(region string, args ...string) {
-		t.Helper()
-		binary, err := trenttest.Binary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(ctx, binary, append(append([]string{"operator"}, args...), "--endpoint", urls[region])...)
-		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+s.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+s.Secret, "AWS_REGION="+region)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("operator %v: %v\n%s", args, err, out)
-		}
-	}
-	operate(home, "region", "forget", other, "--force") // it answers the other one nothing any more
+	operate(t, s, home, urls[home], "region", "forget", other, "--force") // it answers the other one nothing any more
 	root := as(s.AccessKeyID, s.Secret, other, urls[other])
 	_, err := root.iam.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("later")})
 	var e smithy.APIError
@@ -139,6 +143,6 @@ func homeIsLost(t *testing.T, s *trenttest.Server, urls map[string]string, home,
 	}
 	do(root.iam.ListUsers(ctx, &iam.ListUsersInput{})).ok(t)
 	do(root.kms.CreateKey(ctx, &kms.CreateKeyInput{})).ok(t)
-	operate(other, "region", "forget", home, "--force")
+	operate(t, s, other, urls[other], "region", "forget", home, "--force")
 	do(root.iam.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("later")})).ok(t)
 }

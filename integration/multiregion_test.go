@@ -131,8 +131,8 @@ func multiRegionKey(t *testing.T, in map[string]*kms.Client) {
 	}
 }
 
-// sessionsEverywhere: temporary credentials that the home of the identities has made are good in all regions, those of a region that
-// follows it in itself and at home.
+// sessionsEverywhere: temporary credentials are good in all regions that share identities, wherever they were made, until the home's operator
+// lets a region follow it no longer.
 func sessionsEverywhere(t *testing.T, s *trenttest.Server, in map[string]*kms.Client) {
 	ctx := t.Context()
 	root := func(context.Context) (aws.Credentials, error) {
@@ -167,8 +167,22 @@ func sessionsEverywhere(t *testing.T, s *trenttest.Server, in map[string]*kms.Cl
 		})
 	}
 	session("us-east-1", "us-east-1", "eu-west-1", "ap-southeast-2")
-	follower := session("eu-west-1", "eu-west-1", "us-east-1")
-	refusedBy(t, "UnrecognizedClientException", func() error { return good(ctx, follower, "ap-southeast-2") })
+	home := *in["us-east-1"].Options().BaseEndpoint
+	follower := session("eu-west-1", "eu-west-1", "us-east-1", "ap-southeast-2")
+	operate(t, s, "us-east-1", home, "region", "share", "eu-west-1", "--stop")
+	refusedBy(t, "UnrecognizedClientException", func() error { return good(ctx, follower, "us-east-1") })
+	within(t, "a session of a region that may not follow any more ends in another one", func(ctx context.Context) (struct{}, error) {
+		var e smithy.APIError
+		if err := good(ctx, follower, "ap-southeast-2"); !errors.As(err, &e) || e.ErrorCode() != "UnrecognizedClientException" {
+			return struct{}{}, fmt.Errorf("answered %w", err)
+		}
+		return struct{}{}, nil
+	})
+	if err := good(ctx, follower, "eu-west-1"); err != nil {
+		t.Errorf("a session of a region ends in itself: %v", err)
+	}
+	operate(t, s, "us-east-1", home, "region", "share", "eu-west-1")
+	session("eu-west-1", "eu-west-1", "us-east-1", "ap-southeast-2")
 	refusedBy(t, "UnrecognizedClientException", func() error {
 		_, err := in["us-east-1"].ListKeys(ctx, &kms.ListKeysInput{}, func(o *kms.Options) {
 			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -57,6 +57,8 @@ type RegionInfo struct {
 	IdentitySeconds *float64 `json:"identityStalenessSeconds,omitempty"`
 	// FollowsHere tells that the other region's identities are decided in this one.
 	FollowsHere bool `json:"followsIdentitiesHere,omitempty"`
+	// SessionsAccepted tells that temporary credentials that the other region has made are good in this one.
+	SessionsAccepted bool `json:"sessionsAccepted,omitempty"`
 	// Problem is why the last exchange with it failed.
 	Problem string `json:"problem,omitempty"`
 }
@@ -134,7 +136,7 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 			info.LastContact = at.UTC()
 		}
 		info.KeysShared, _ = st.SharedWith(o.Name)
-		info.FollowsHere = o.Follows
+		info.FollowsHere, info.SessionsAccepted = o.Follows, st.AcceptsSessionsOf(o.Name)
 		if lag, ok := lags[o.Name]; ok {
 			behind, delay, untaken := lag.Behind.Seconds(), lag.Delay.Seconds(), lag.UntakenAge.Seconds()
 			info.LagSeconds, info.LastDelaySeconds, info.UntakenSeconds = &behind, &delay, &untaken

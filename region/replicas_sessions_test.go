@@ -57,8 +57,8 @@ func (f *regionsLab) open(region string, c *SessionCredentials) *Session {
 	return s
 }
 
-// foreignSessions: a region that keys alone are shared with makes no sessions for others, nor does one that follows the same home.
-// Afterwards regions A and C follow region B.
+// foreignSessions: a region that keys alone are shared with makes no sessions for others. Afterwards regions A and C follow region B, and
+// accept each other's sessions for as long as B names them.
 func (f *regionsLab) foreignSessions(t *testing.T) {
 	f.sameTime()
 	for region := range f.labs {
@@ -81,32 +81,71 @@ func (f *regionsLab) foreignSessions(t *testing.T) {
 		}
 		f.awaitSessionKey(regionB, follower)
 		f.awaitSessionKey(follower, regionB)
+		if follower == regionA {
+			f.isolated(t, regionC)
+		}
 	}
+	f.awaitSessionKey(regionA, regionC)
+	f.awaitSessionKey(regionC, regionA)
+	opened := map[string]*Session{}
 	for from := range f.labs {
 		cred := f.session(from)
 		for to := range f.labs {
-			if accepted := f.open(to, cred) != nil; accepted != (from == to || from == regionB || to == regionB) {
-				t.Errorf("with home %s, %s accepts a session of %s: %v", regionB, to, from, accepted)
+			s := f.open(to, cred)
+			if s == nil || s.Ended(f.state(to)) {
+				t.Fatalf("with home %s, %s does not accept a session of %s", regionB, to, from)
+			}
+			if from == regionC {
+				opened[to] = s
 			}
 		}
 	}
+	f.onlyTheHomeNames(t)
 
-	// A session that is in use ends when its region may not follow any more.
+	// A session that is in use ends when its region may not follow any more: at home at once, elsewhere with the news.
 	b := f.labs[regionB].service
-	s := f.open(regionB, f.session(regionC))
-	if s == nil || s.Ended(f.state(regionB)) {
-		t.Fatal("a session of a follower is over")
-	}
 	if err := b.ShareIdentities(t.Context(), regionC, false); err != nil {
 		t.Fatal(err)
 	}
-	if !s.Ended(f.state(regionB)) {
+	if !opened[regionB].Ended(f.state(regionB)) {
 		t.Error("a session of a region that may not follow any more is accepted")
 	}
+	for deadline := time.Now().Add(20 * time.Second); !opened[regionA].Ended(f.state(regionA)); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a session of a region that may not follow the home any more is accepted in another one that does")
+		}
+	}
+	f.isolated(t, regionC)
 	if err := b.ShareIdentities(t.Context(), regionC, true); err != nil {
 		t.Fatal(err)
 	}
 	f.awaitSessionKey(regionB, regionC)
+	f.awaitSessionKey(regionA, regionC)
+}
+
+// isolated checks that no other region accepts what one makes that does not follow their home.
+func (f *regionsLab) isolated(t *testing.T, region string) {
+	t.Helper()
+	cred := f.session(region)
+	for to := range f.labs {
+		if to != region && f.open(to, cred) != nil {
+			t.Errorf("%s accepts a session of %s, which does not follow its home", to, region)
+		}
+	}
+}
+
+// onlyTheHomeNames: what another region that follows signs of who follows is not the home's.
+func (f *regionsLab) onlyTheHomeNames(t *testing.T) {
+	a, st, nonce, told := f.labs[regionA].service, f.state(regionA), bytes.Repeat([]byte{7}, 32), []byte("these follow")
+	for by, good := range map[string]bool{regionB: true, regionC: false} {
+		signature, err := f.labs[by].service.SignIdentities(t.Context(), f.state(by), f.state(by).OtherRegion(regionA), nonce, told)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.VerifyIdentities(st, st.OtherRegion(regionB), nonce, told, signature); (err == nil) != good {
+			t.Errorf("signed by %s: %v", by, err)
+		}
+	}
 }
 
 // sameTime ends differences between the regions' clocks.

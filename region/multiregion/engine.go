@@ -57,8 +57,8 @@ type Config struct {
 	// Decide decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
 	// that nothing was decided.
 	Decide func(ctx context.Context, from string, request []byte) ([]byte, error)
-	// IdentitiesSynchronized renders the audit record of taking over rows of the home's identities, for the operator's account.
-	IdentitiesSynchronized func(account, home string, position uint64, rows int) []byte
+	// IdentitiesSynchronized renders the audit record of taking over what a home has told, with that many rows, for the operator's account.
+	IdentitiesSynchronized func(c *fsm.SyncIdentities, rows int) []byte
 	// Every is how often positions are exchanged; 1 s if 0. What happens rarely is a multiple of it.
 	Every  time.Duration
 	Logger *slog.Logger

@@ -42,6 +42,8 @@ type told struct {
 	Secrets [][]byte `cbor:"6,keyasint,omitempty"`
 	// Digest is that of all identities at Position, if it was asked for.
 	Digest []byte `cbor:"7,keyasint,omitempty"`
+	// Followers are all regions that follow the home at Position: the same in all parts, and in everything that is signed.
+	Followers []fsm.Follower `cbor:"8,keyasint,omitempty"`
 }
 
 const (
@@ -81,7 +83,7 @@ func decodeTold(b []byte) (*told, error) {
 	if len(t.Secrets) != len(t.Rows.AccessKeys) || t.Position == 0 {
 		return nil, errors.New("multiregion: identities out of bounds")
 	}
-	if err := t.Rows.Check(); err != nil {
+	if err := errors.Join(t.Rows.Check(), fsm.CheckFollowers(t.Followers)); err != nil {
 		return nil, fmt.Errorf("multiregion: identities: %w", err)
 	}
 	return &t, nil
@@ -200,7 +202,8 @@ func (e *Engine) tellIdentities(ctx context.Context, st *fsm.State, from string,
 			t.Digest = sum[:]
 		}
 	}
-	return a, e.sealTold(ctx, st, from, r, t, a)
+	sign := !t.Rows.Empty() || t.Full || r.Sign || st.FollowersAt() > after
+	return a, e.sealTold(ctx, st, from, r.Nonce, sign, t, a)
 }
 
 // gather takes rows until a part is full, and returns where the next part begins, 0 at the end.
@@ -240,7 +243,7 @@ func rowSize(row any) int {
 }
 
 // sealTold wraps the secrets and signs. That there is nothing new is signed only if the other region asks for it, since it asks every second.
-func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, r *request, t *told, a *answer) (err error) {
+func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, nonce []byte, sign bool, t *told, a *answer) (err error) {
 	o := st.OtherRegion(from)
 	fail := func(err error) error {
 		e.log.Warn("identities: cannot tell a region that follows", "region", from, "error", err)
@@ -251,11 +254,14 @@ func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, r *re
 			return fail(err)
 		}
 	}
+	if sign {
+		t.Followers = st.Followers()
+	}
 	if a.Told, err = encode(t); err != nil {
 		return fail(err)
 	}
-	if !t.Rows.Empty() || t.Full || r.Sign {
-		if a.Signature, err = e.cfg.Identities.SignIdentities(ctx, st, o, r.Nonce, a.Told); err != nil {
+	if sign {
+		if a.Signature, err = e.cfg.Identities.SignIdentities(ctx, st, o, nonce, a.Told); err != nil {
 			return fail(err)
 		}
 	}
@@ -294,9 +300,11 @@ func (e *Engine) fetchIdentities(ctx context.Context, region string, full, look,
 			return f, nil
 		}
 		c := base
-		c.Incarnation, c.Position, c.Full, c.Operator, c.Rows = a.Incarnation, t.Position, t.Full, t.Operator, t.Rows
+		c.Incarnation, c.Position, c.Full, c.Operator, c.Rows, c.Followers = a.Incarnation, t.Position, t.Full, t.Operator, t.Rows, t.Followers
 		if n := len(f.commands); n > 0 {
-			if first := f.commands[0]; first.Incarnation != c.Incarnation || first.Position != c.Position || first.Full != c.Full {
+			first := f.commands[0]
+			if first.Incarnation != c.Incarnation || first.Position != c.Position || first.Full != c.Full || first.Operator != c.Operator ||
+				!fsm.EqualFollowers(first.Followers, c.Followers) {
 				return nil, fmt.Errorf("region %s has told parts of different states", region)
 			}
 		}
@@ -438,13 +446,14 @@ func (e *Engine) takeIdentities(ctx context.Context, h *fsm.HomeRegion, f *fetch
 		return nil
 	}
 	first := f.commands[0]
-	if f.rows == 0 && !first.Full && first.Position < h.Position+maxBehind && first.CurrentAt < h.CurrentAt+noteEvery.Milliseconds() {
+	others := !fsm.EqualFollowers(first.Followers, h.Followers)
+	if f.rows == 0 && !others && !first.Full && first.Position < h.Position+maxBehind && first.CurrentAt < h.CurrentAt+noteEvery.Milliseconds() {
 		return nil
 	}
 	for i, c := range f.commands {
 		cmd := command(e.cfg.Cluster.State(), c)
-		if i == len(f.commands)-1 && f.rows > 0 && e.cfg.IdentitiesSynchronized != nil {
-			cmd.Audit = e.cfg.IdentitiesSynchronized(c.Operator, c.Home, c.Position, f.rows)
+		if i == len(f.commands)-1 && (f.rows > 0 || others) && e.cfg.IdentitiesSynchronized != nil {
+			cmd.Audit = e.cfg.IdentitiesSynchronized(c, f.rows)
 		}
 		res, err := e.cfg.Cluster.Propose(ctx, cmd)
 		if err != nil {

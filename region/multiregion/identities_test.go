@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -134,7 +136,8 @@ func (l *followerLab) tells(r *request, t *told, sign bool) *answer {
 func TestUnsignedAnswersSayNothing(t *testing.T) {
 	l, e := newFollowerLab(t)
 	before := *l.State().Home()
-	evil := told{Position: 1 << 40, Operator: "444455556666"}
+	sibling := []fsm.Follower{{Name: "sa-east-1", Key: make([]byte, 32)}}
+	evil := told{Position: 1 << 40, Operator: "444455556666", Followers: sibling}
 	for _, c := range []struct {
 		name   string
 		later  time.Duration
@@ -162,7 +165,7 @@ func TestUnsignedAnswersSayNothing(t *testing.T) {
 			if err := e.PullIdentities(t.Context(), c.check); (err != nil) != c.fails {
 				t.Errorf("error %v", err)
 			}
-			if got := *l.State().Home(); got != before || len(l.proposed) > 0 || l.State().Region().Operator != account {
+			if got := *l.State().Home(); !reflect.DeepEqual(got, before) || len(l.proposed) > 0 || l.State().Region().Operator != account {
 				t.Fatalf("home %+v, operator %s, proposed %+v", got, l.State().Region().Operator, l.proposed)
 			}
 		})
@@ -178,6 +181,126 @@ func TestUnsignedAnswersSayNothing(t *testing.T) {
 	}
 	if err := e.PullIdentities(t.Context(), false); err != nil || l.asked[len(l.asked)-1].Sign {
 		t.Errorf("a signature is asked for that nothing depends on: %v", err)
+	}
+
+	// That a region follows the home, or does not any more, is taken over at once, and recorded.
+	var recorded []string
+	e.cfg.IdentitiesSynchronized = func(c *fsm.SyncIdentities, rows int) []byte {
+		recorded = append(recorded, fmt.Sprint(len(c.Followers), rows))
+		return []byte("{}")
+	}
+	for n, followers := range [][]fsm.Follower{sibling, sibling, nil, nil} {
+		l.home = func(r *request) *answer {
+			return l.tells(r, &told{Position: 130 + uint64(n), Operator: account, Followers: followers}, true)
+		}
+		if err := e.PullIdentities(t.Context(), false); err != nil || !fsm.EqualFollowers(l.State().Home().Followers, followers) {
+			t.Errorf("step %d: home %+v: %v", n, l.State().Home(), err)
+		}
+	}
+	if strings.Join(recorded, ",") != "1 0,0 0" {
+		t.Errorf("recorded: %v", recorded)
+	}
+	for _, bad := range [][]fsm.Follower{{sibling[0], sibling[0]}, {{Name: "sa-east-1"}}, make([]fsm.Follower, 100)} {
+		l.home = func(r *request) *answer {
+			return l.tells(r, &told{Position: 140, Operator: account, Followers: bad}, true)
+		}
+		if err := e.PullIdentities(t.Context(), false); err == nil || l.State().Home().Followers != nil {
+			t.Errorf("%v is taken over: %v", bad, err)
+		}
+	}
+}
+
+// TestPartsNameTheSameFollowers: parts that say different things of who follows are not parts of one state.
+func TestPartsNameTheSameFollowers(t *testing.T) {
+	l, e := newFollowerLab(t)
+	l.home = func(r *request) *answer {
+		tell := &told{Position: 120, Full: true, Operator: account, Rows: fsm.IdentityRows{Accounts: []fsm.Account{{ID: account, Version: 1}}}}
+		if r.Cursor != nil {
+			tell.Followers = []fsm.Follower{{Name: "sa-east-1", Key: make([]byte, 32)}}
+		}
+		a := l.tells(r, tell, true)
+		if r.Cursor == nil {
+			a.Next = []byte{1}
+		}
+		return a
+	}
+	if _, err := e.Identities(t.Context(), followed, true); err == nil || !strings.Contains(err.Error(), "parts of different states") {
+		t.Error(err)
+	}
+}
+
+// TestHomeNamesWhoFollows: a home names the regions that follow it with its operator's consent, and nobody that merely says so, in all that
+// it signs, and signs unasked when that has changed.
+func TestHomeNamesWhoFollows(t *testing.T) {
+	const intruder = "sa-east-1"
+	l, e := newFollowerLab(t)
+	propose := func(bodies ...fsm.Body) {
+		t.Helper()
+		for _, body := range bodies {
+			if res, err := l.Propose(t.Context(), command(l.State(), body)); err != nil || res.Code != fsm.OK {
+				t.Fatalf("%T: %+v, %v", body, res, err)
+			}
+		}
+	}
+	propose(&fsm.ReleaseHome{Home: followed}, &fsm.AllowFollower{Region: followed, Allow: true}, &fsm.PutOtherRegion{Region: fsm.OtherRegion{
+		Name: intruder, ClusterID: "e", Incarnation: 7, CA: []byte{1}, Transport: []byte{1}, Mechanism: 4, Signing: []byte{2}, State: fsm.RegionFederated,
+	}})
+	serve := func(from string, r *request) (*answer, error) {
+		t.Helper()
+		r.Version, r.Incarnation, r.Home, r.Nonce = version, 7, "us-east-1", make([]byte, nonceSize)
+		b, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err = e.Serve(t.Context(), from, b); err != nil {
+			return nil, err
+		}
+		return decodeAnswer(b)
+	}
+	ask := func(r *request) (names string, signed bool, at uint64) {
+		t.Helper()
+		a, err := serve(followed, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tell, err := decodeTold(a.Told)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range tell.Followers {
+			names += f.Name + " "
+		}
+		return names, a.Signature != nil, tell.Position
+	}
+	ask(&request{Kind: kindIdentities, Full: true}) // follows from now on
+	names, signed, at := ask(&request{Kind: kindIdentities, Full: true})
+	if names != followed+" " || !signed {
+		t.Fatalf("the home names %q, signed %v", names, signed)
+	}
+	since := func(sign bool) *request {
+		return &request{Kind: kindIdentities, PositionIn: l.State().Region().Incarnation(), Position: at, Sign: sign}
+	}
+	for _, r := range []*request{{Kind: kindPull}, {Kind: kindPoke}, {Kind: kindIdentities, Full: true}} {
+		if _, err := serve(intruder, r); (err == nil) == (r.Kind == kindIdentities) {
+			t.Errorf("a request of kind %d: %v", r.Kind, err)
+		}
+	}
+	if names, signed, _ := ask(since(false)); names != "" || signed {
+		t.Errorf("after somebody who may not follow said it does, the home names %q, signed %v", names, signed)
+	}
+	if names, _, _ := ask(since(true)); names != followed+" " {
+		t.Errorf("what is signed names %q", names)
+	}
+	propose(&fsm.AllowFollower{Region: intruder, Allow: true}, &fsm.PutFollower{Region: intruder, Incarnation: 7, Follows: true})
+	if names, signed, _ = ask(since(false)); names != followed+" "+intruder+" " || !signed {
+		t.Errorf("with another one the home names %q, signed %v", names, signed)
+	}
+	if _, _, at = ask(since(true)); at != l.State().Index() {
+		t.Errorf("position %d", at)
+	}
+	propose(&fsm.AllowFollower{Region: intruder})
+	if names, signed, _ = ask(since(false)); names != followed+" " || !signed {
+		t.Errorf("without the other one the home names %q, signed %v", names, signed)
 	}
 }
 
