@@ -132,6 +132,9 @@ func (r *Regions) describe(ctx context.Context) (*signedDescription, *descriptio
 	if err != nil {
 		return nil, nil, err
 	}
+	if st.Region().Reborn { // its incarnation has no number of its own yet
+		return nil, nil, errors.New("the region was restored and has not begun its new incarnation yet")
+	}
 	keys := st.RegionKeys()
 	d := &description{
 		Name: r.service.Region(), Partition: r.service.Partition(), ClusterID: r.members.node.Identity().ClusterID, Incarnation: st.Region().Incarnation(),

@@ -1,7 +1,6 @@
 package region
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -81,9 +80,6 @@ type exchangeRequest struct {
 	Self   signedDescription `json:"self"`
 	// DryRun asks for the answer without the effect.
 	DryRun bool `json:"dryRun,omitempty"`
-	// Renew tells that there is no token: the region is federated, and has begun a new incarnation under another authority, whose
-	// certificates the other one refuses.
-	Renew bool `json:"renew,omitempty"`
 }
 
 // exchangeAnswer is what it gets.
@@ -215,9 +211,6 @@ func (r *Regions) exchange(ctx context.Context, chain [][]byte, request []byte) 
 	if err != nil {
 		return nil, err
 	}
-	if in.Renew {
-		return r.renewed(ctx, st, d, chain, &in.Self)
-	}
 	digest := fsm.DigestRegionToken(d.Name, in.Secret)
 	if j := st.JoinToken(digest); j == nil || r.service.Now().UnixMilli() >= j.ExpiresAt {
 		return nil, fmt.Errorf("the token is unknown, expired or used, or not for region %s", d.Name)
@@ -238,57 +231,6 @@ func (r *Regions) exchange(ctx context.Context, chain [][]byte, request []byte) 
 		return nil, err
 	}
 	return json.Marshal(exchangeAnswer{Self: *self, Others: r.introductions(st, d.Name)})
-}
-
-// renewed serves a federated region that has begun a new incarnation under an authority that is not pinned here. The signing key that
-// was pinned vouches for the new authority, and the connection for who has it. A description of an incarnation that is known is not
-// taken: it could be an old one, heard by somebody else.
-func (r *Regions) renewed(ctx context.Context, st *fsm.State, d *description, chain [][]byte, said *signedDescription) ([]byte, error) {
-	o := st.OtherRegion(d.Name)
-	if o == nil || o.State != fsm.RegionFederated {
-		return nil, fed.ErrRefused
-	}
-	if err := d.holds(chain); err != nil {
-		return nil, err
-	}
-	if d.Incarnation <= o.Incarnation && !bytes.Equal(d.CA, o.CA) {
-		return nil, fmt.Errorf("region %s has another authority in the same life", d.Name)
-	}
-	if err := r.heard(ctx, d.Name, &hello{Self: *said}); err != nil {
-		return nil, err
-	}
-	r.log.Warn("federation: a region has begun a new incarnation under another authority", "region", d.Name, "incarnation", d.Incarnation, "authority", fingerprint(d.CA))
-	self, _, err := r.describe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(exchangeAnswer{Self: *self})
-}
-
-// renew describes this region, which was restored, to one that may know it under its former authority only.
-func (r *Regions) renew(ctx context.Context, name string) error {
-	self, _, err := r.describe(ctx)
-	if err != nil {
-		return err
-	}
-	st, err := r.service.View(ctx)
-	if err != nil {
-		return err
-	}
-	o := st.OtherRegion(name)
-	if o == nil || o.State != fsm.RegionFederated || st.Region().Restored == 0 || st.Region().Reborn {
-		return nil
-	}
-	pin, err := transport.Pin(o.CA)
-	if err != nil {
-		return err
-	}
-	request, err := json.Marshal(exchangeRequest{Self: *self, Renew: true})
-	if err != nil {
-		return err
-	}
-	_, err = r.wire.Exchange(ctx, name, o.Addresses, pin, request)
-	return err
 }
 
 // holds checks that the other end of the connection is a node that the described authority has certified.

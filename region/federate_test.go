@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/link"
 )
@@ -18,6 +18,7 @@ type federated struct {
 	*memberLab
 	*Regions
 	audit *auditTrail
+	end   func() // stops the region
 }
 
 // auditTrail is what operators did.
@@ -25,24 +26,30 @@ type auditTrail struct{ names []string }
 
 func newFederated(t *testing.T, name, clusterID string) *federated {
 	l := newRegionLab(t, name, clusterID)
-	n := l.nodes[0]
 	f := &federated{memberLab: l, audit: &auditTrail{}}
+	f.join(RegionsConfig{}, func(context.Context) {})
+	return f
+}
+
+// join takes the region's last node's place among those of other regions, and runs what else is to be run.
+func (f *federated) join(cfg RegionsConfig, also func(context.Context)) {
+	n := f.nodes[len(f.nodes)-1]
 	n.members.service.cfg.RecordOperator = func(ev OperatorEvent) []byte {
 		f.audit.names = append(f.audit.names, ev.Name+" "+ev.Details[0].Value)
 		return []byte(ev.Name)
 	}
-	f.Regions = NewRegions(n.members, n.wire, RegionsConfig{})
+	f.Regions = NewRegions(n.members, n.wire, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{}, 2)
-	go func() { f.Follow(ctx); done <- struct{}{} }()
-	go func() { f.Speak(ctx); done <- struct{}{} }()
-	t.Cleanup(func() {
+	var running sync.WaitGroup
+	running.Go(func() { f.Follow(ctx) })
+	running.Go(func() { f.Speak(ctx) })
+	running.Go(func() { also(ctx) })
+	f.end = sync.OnceFunc(func() {
 		cancel()
-		<-done
-		<-done
+		running.Wait()
 		f.Close()
 	})
-	return f
+	f.t.Cleanup(f.end)
 }
 
 // long is a context for a whole test: three regions make their keys, on a slow machine.
@@ -136,6 +143,11 @@ func TestFederation(t *testing.T) {
 	}
 	b.until("both have consented", func() bool { return b.state(c) == "federated" && c.state(b) == "federated" })
 
+	var night []*fsm.State
+	for _, f := range []*federated{a, b, c} {
+		night = append(night, f.nodes[0].node.State())
+	}
+
 	t.Run("descriptions", func(t *testing.T) { descriptionsAreRefused(t, a, b) })
 
 	// Two part.
@@ -150,7 +162,7 @@ func TestFederation(t *testing.T) {
 		a.until("it is introduced again", func() bool { return a.state(b) == "introduced" })
 	}
 	t.Run("forget", func(t *testing.T) { forgetRegion(t, a, b, c) })
-	t.Run("new authority", func(t *testing.T) { authorityIsRenewed(t, a, b) })
+	t.Run("restored together", func(t *testing.T) { restoredTogether(t, a, b, c, night) })
 	all := strings.Join(a.audit.names, ", ")
 	for _, want := range []string{"CreateFederationToken eu-west-1", "FederateRegion eu-west-1", "UnfederateRegion eu-west-1", "ConfirmRegion eu-west-1", "ForgetRegion ap-south-1"} {
 		if !strings.Contains(all, want) {
@@ -263,81 +275,6 @@ func descriptionsAreRefused(t *testing.T, a, b *federated) {
 			t.Errorf("addresses: %v", got)
 		}
 	}
-}
-
-// authorityIsRenewed: a region that was restored is known by its new authority, as the key that was pinned has signed it, on a connection
-// that proves it, in a new incarnation; and by no other.
-func authorityIsRenewed(t *testing.T, a, b *federated) {
-	ctx := a.long()
-	_, d, err := b.describe(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := b.service.View(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key, err := transport.NewAuthority("restored", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := transport.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := transport.NewRequest(leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	issued, err := transport.Issue(cert, key, csr, "node-1", "restored", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := b.nodes[0].wire.Credentials().Certificate()
-	try := func(chain [][]byte, change func(*description)) error {
-		other := *d
-		other.CA, other.ClusterID, other.Incarnation = cert, "restored", d.Incarnation+1
-		change(&other)
-		body, err := json.Marshal(other)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signature, err := b.service.signRegion(ctx, st, purposeDescription, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request, err := json.Marshal(exchangeRequest{Self: signedDescription{body, signature}, Renew: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = a.exchange(ctx, chain, request)
-		return err
-	}
-	none := func(*description) {}
-	for what, err := range map[string]error{
-		"a connection under the old authority": try(own.Certificate, none),
-		"the same life":                        try([][]byte{issued, cert}, func(d *description) { d.Incarnation-- }),
-		"a region that is not federated":       try([][]byte{issued, cert}, func(d *description) { d.Name = "sa-east-1" }),
-		"another signing key":                  try([][]byte{issued, cert}, func(d *description) { d.Signing = a.signing(ctx) }),
-	} {
-		if err == nil {
-			t.Errorf("%s: a new authority was taken", what)
-		}
-	}
-	if err := try([][]byte{issued, cert}, none); err != nil {
-		t.Fatal(err)
-	}
-	if got := a.info(b); got.Incarnation != d.Incarnation+1 || got.ClusterID != "restored" || got.Authority != fingerprint(cert) {
-		t.Errorf("the region is known as %+v", got)
-	}
-}
-
-func (f *federated) signing(ctx context.Context) []byte {
-	st, err := f.service.View(ctx)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return st.RegionKeys().Signing.Public
 }
 
 // forgetRegion gives a region up in two others.

@@ -90,9 +90,14 @@ func (l *memberLab) token(name string) hsm.Module {
 // prepare opens a node's port.
 func (l *memberLab) prepare(id string, module hsm.Module) *memberNode {
 	l.t.Helper()
+	return l.prepareAt("127.0.0.1:0", id, module)
+}
+
+func (l *memberLab) prepareAt(address, id string, module hsm.Module) *memberNode {
+	l.t.Helper()
 	n := &memberNode{id: id, dir: l.t.TempDir(), module: module, opened: make(chan struct{})}
 	var err error
-	if n.wire, err = transport.Listen(transport.Config{Listen: "127.0.0.1:0", Refused: func(peer string) error {
+	if n.wire, err = transport.Listen(transport.Config{Listen: address, Refused: func(peer string) error {
 		select {
 		case <-n.opened:
 			return Refused(n.node.State(), peer)
@@ -120,7 +125,10 @@ func (l *memberLab) open(n *memberNode, cc cluster.Config, creds *transport.Cred
 	cc.Dir, cc.FSM, cc.NodeID, cc.Address, cc.Peers, cc.Forwarder = n.dir, machine, n.id, n.wire.Advertise(), n.wire, n.wire
 	cc.Fatal = func(err error) { l.t.Errorf("%s: %v", n.id, err) }
 	cc.Ballast, cc.MinFree, cc.PingInterval = -1, -1, 200*time.Millisecond
-	cc.HeartbeatTimeout, cc.ElectionTimeout, cc.LeaseTimeout = 500*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
+	if cc.HeartbeatTimeout == 0 {
+		cc.HeartbeatTimeout = 500 * time.Millisecond
+	}
+	cc.ElectionTimeout, cc.LeaseTimeout = cc.HeartbeatTimeout, cc.HeartbeatTimeout
 	cc.Transport = func(cluster.Identity) (raft.Transport, error) { return n.wire.Raft(hclog.NewNullLogger()), nil }
 	if n.node, err = cluster.Open(cc); err != nil {
 		l.t.Fatal(err)

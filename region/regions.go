@@ -49,6 +49,11 @@ type talk struct {
 	last   time.Time // of the last attempt
 	told   []byte    // what the other region was told last
 	failed string
+	// met are the addresses at which somebody has taken or refused what this region, restored, says of itself; tried is when all were
+	// tried again, for who runs the exchange. hurried tells that the exchange was repeated at once after a meeting.
+	met     map[string]bool
+	tried   time.Time
+	hurried bool
 }
 
 // NewRegions takes a place among the nodes of other regions, on the node's own port.
@@ -69,6 +74,7 @@ func NewRegions(m *Members, wire *transport.Server, cfg RegionsConfig) *Regions 
 		Refused:    func(node string) error { return Refused(m.node.State(), node) },
 		Control:    r.control,
 		Exchange:   r.exchange,
+		Meet:       r.met,
 	})
 	return r
 }
@@ -162,7 +168,7 @@ func (r *Regions) Speak(ctx context.Context) {
 	tick := time.NewTicker(talkTick)
 	defer tick.Stop()
 	for {
-		if partners := r.partners(); len(partners) > 0 {
+		if partners := r.partners(); len(partners) > 0 && !r.members.node.State().Region().Reborn { // else it is nobody yet
 			self, _, err := r.describe(ctx)
 			if err != nil {
 				r.log.Warn("federation: this region cannot describe itself", "error", err)
@@ -188,7 +194,7 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 	defer r.mu.Unlock()
 	t := r.talks[p.Name]
 	if t == nil {
-		t = &talk{}
+		t = &talk{met: map[string]bool{}}
 		r.talks[p.Name] = t
 	}
 	wait := talkEvery
@@ -203,32 +209,25 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 	}
 	t.under, t.last = true, time.Now()
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, talkTimeout)
-		defer cancel()
-		err := r.greet(ctx, p.Name, said)
-		if err != nil {
-			r.renewTo(ctx, p.Name)
-		}
+		greeting, cancel := context.WithTimeout(ctx, talkTimeout)
+		err := r.greet(greeting, p.Name, said)
+		cancel()
+		met, meeting := r.meetAll(ctx, p.Name, t, err != nil)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		t.under = false
 		if err != nil {
-			if text := err.Error(); text != t.failed && ctx.Err() == nil {
+			if text := errors.Join(err, meeting).Error(); text != t.failed && ctx.Err() == nil {
 				r.log.Info("federation: a region does not answer", "region", p.Name, "error", err)
 				t.failed = text
 			}
+			if met && !t.hurried { // it should answer now
+				t.hurried, t.last = true, time.Time{}
+			}
 			return
 		}
-		t.failed, t.told = "", said
+		t.failed, t.told, t.hurried = "", said, false
 	}()
-}
-
-// renewTo tells a region that does not know this one, which was restored, of its new authority. The next exchange shows whether it has
-// taken it.
-func (r *Regions) renewTo(ctx context.Context, region string) {
-	if err := r.renew(ctx, region); err != nil {
-		r.log.Debug("federation: a new authority was not taken", "region", region, "error", err)
-	}
 }
 
 // greet does one exchange.

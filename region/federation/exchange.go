@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// maxExchanges bounds the exchanges under way: anybody can begin one.
+	// maxExchanges bounds the exchanges of one protocol under way: anybody can begin one.
 	maxExchanges = 4
 	// exchangeTimeout bounds one exchange.
 	exchangeTimeout = 30 * time.Second
@@ -22,15 +22,22 @@ const (
 // anyCertificate asks for a certificate without a look at it: the exchange is for regions that are not known yet.
 func anyCertificate(cfg *tls.Config) { cfg.ClientAuth = tls.RequireAnyClientCert }
 
-// serveExchange takes one request of a region that brings a token. The answer is a status byte and a payload or an error's text.
-func (f *Federation) serveExchange(ctx context.Context, c *tls.Conn) {
-	defer func() { _ = c.Close() }()
-	select {
-	case f.exchanges <- struct{}{}:
-		defer func() { <-f.exchanges }()
-	default:
-		return
+// strangers serves a protocol that anybody can begin: one request and its answer, a status byte and a payload or an error's text.
+func (f *Federation) strangers(serve func(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error)) func(context.Context, *tls.Conn) {
+	under := make(chan struct{}, maxExchanges)
+	return func(ctx context.Context, c *tls.Conn) {
+		select {
+		case under <- struct{}{}:
+			defer func() { <-under }()
+			f.serveStranger(ctx, c, serve)
+		default:
+			_ = c.Close()
+		}
 	}
+}
+
+func (f *Federation) serveStranger(ctx context.Context, c *tls.Conn, serve func(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error)) {
+	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
@@ -45,26 +52,33 @@ func (f *Federation) serveExchange(ctx context.Context, c *tls.Conn) {
 		f.log.Debug("federation: exchange", "remote", c.RemoteAddr().String(), "error", err)
 		return
 	}
-	answer := f.exchange(ctx, c.ConnectionState().PeerCertificates, request)
+	answer := []byte{statusOK}
+	if out, err := serve(ctx, c.ConnectionState(), request); err == nil {
+		answer = append(answer, out...)
+	} else {
+		text := err.Error()
+		answer = append([]byte{statusFault}, text[:min(len(text), maxFault)]...)
+	}
 	if c.SetWriteDeadline(time.Now().Add(writeTimeout)) == nil {
 		_ = writeExchange(c, answer)
 	}
 }
 
-func (f *Federation) exchange(ctx context.Context, chain []*x509.Certificate, request []byte) []byte {
+// exchange serves one request of a region that brings a token.
+func (f *Federation) exchange(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error) {
 	if f.cfg.Exchange == nil {
-		return append([]byte{statusFault}, "this region does not federate"...)
+		return nil, errors.New("this region does not federate")
 	}
-	der := make([][]byte, len(chain))
-	for i, c := range chain {
+	return f.cfg.Exchange(ctx, rawChain(&st), request)
+}
+
+// rawChain are the certificates that the other end has shown, DER.
+func rawChain(st *tls.ConnectionState) [][]byte {
+	der := make([][]byte, len(st.PeerCertificates))
+	for i, c := range st.PeerCertificates {
 		der[i] = c.Raw
 	}
-	out, err := f.cfg.Exchange(ctx, der, request)
-	if err != nil {
-		text := err.Error()
-		return append([]byte{statusFault}, text[:min(len(text), maxFault)]...)
-	}
-	return append([]byte{statusOK}, out...)
+	return der
 }
 
 // Exchange brings a request to a node of the region whose authority has the pin (SHA-256 of its public key), at one of the
@@ -83,6 +97,15 @@ func (f *Federation) Exchange(ctx context.Context, region string, addresses []st
 }
 
 func (f *Federation) exchangeWith(ctx context.Context, region, address string, pin [32]byte, request []byte) ([]byte, error) {
+	return f.askStranger(ctx, region, address, protoFederate,
+		func(st tls.ConnectionState) error { return verifyPin(st.PeerCertificates, pin) },
+		func(tls.ConnectionState) ([]byte, error) { return request, nil })
+}
+
+// askStranger connects to a node whose authority is not pinned and exchanges one request, made for that connection, for an answer.
+func (f *Federation) askStranger(
+	ctx context.Context, region, address, proto string, verify func(tls.ConnectionState) error, request func(tls.ConnectionState) ([]byte, error),
+) ([]byte, error) {
 	creds := f.cfg.Wire.Credentials()
 	if creds == nil {
 		return nil, errors.New("federation: this node has no certificate yet")
@@ -90,11 +113,11 @@ func (f *Federation) exchangeWith(ctx context.Context, region, address string, p
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	cfg := &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{creds.Certificate()}, NextProtos: []string{protoFederate},
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{creds.Certificate()}, NextProtos: []string{proto},
 		SessionTicketsDisabled: true,
-		// Roots and name are unknown; VerifyConnection takes their place.
+		// Roots and name are unknown; verify takes their place.
 		InsecureSkipVerify: true,
-		VerifyConnection:   func(st tls.ConnectionState) error { return verifyPin(st.PeerCertificates, pin) },
+		VerifyConnection:   verify,
 	}
 	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -103,7 +126,15 @@ func (f *Federation) exchangeWith(ctx context.Context, region, address string, p
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if err := writeExchange(conn, request); err != nil {
+	st := conn.(*tls.Conn).ConnectionState()
+	if st.NegotiatedProtocol != proto {
+		return nil, fmt.Errorf("federation: %s does not speak %s", address, proto)
+	}
+	message, err := request(st)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeExchange(conn, message); err != nil {
 		return nil, fmt.Errorf("federation: %s: %w", address, err)
 	}
 	answer, err := readExchange(conn)

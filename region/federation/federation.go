@@ -37,6 +37,8 @@ type Config struct {
 	Control func(ctx context.Context, from Identity, request []byte) ([]byte, error)
 	// Exchange serves a region that brings a token (Exchange). chain is the certificate that it showed, unchecked, with its authority.
 	Exchange func(ctx context.Context, chain [][]byte, request []byte) ([]byte, error)
+	// Meet serves a region that was restored and is known under another authority, or under none any more (Meet).
+	Meet func(ctx context.Context, c Channel, request []byte) ([]byte, error)
 	// Logger receives what happens. nil discards.
 	Logger *slog.Logger
 }
@@ -56,7 +58,6 @@ type Federation struct {
 	adding    sync.Mutex    // orders work.Add against Close's Wait
 	wake      chan struct{} // tells keep that there may be something to do
 	gossip    atomic.Pointer[gossip]
-	exchanges chan struct{} // one for each exchange under way
 	handler   atomic.Pointer[link.Handler]
 	digests   digests
 	// tune changes the pool's times; tests set it.
@@ -86,7 +87,7 @@ func open(cfg Config, tune func(*memberlist.Config)) *Federation {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	f := &Federation{
-		cfg: cfg, advertise: cfg.Advertise, log: cfg.Logger, wake: make(chan struct{}, 1), exchanges: make(chan struct{}, maxExchanges),
+		cfg: cfg, advertise: cfg.Advertise, log: cfg.Logger, wake: make(chan struct{}, 1),
 		conns: map[*conn]struct{}{}, links: map[string]*outgoing{}, leaders: map[string]redirect{}, seen: map[string]*seen{},
 		seeds: cfg.Seeds, digests: digests{wake: make(chan struct{}, 1)}, tune: tune,
 	}
@@ -100,7 +101,8 @@ func open(cfg Config, tune func(*memberlist.Config)) *Federation {
 		{Protocol: protoPacket, Configure: f.configure, Serve: f.serving(protoPacket, f.servePackets)},
 		{Protocol: protoStream, Configure: f.configure, Serve: f.serving(protoStream, f.serveStream)},
 		{Protocol: protoLink, Configure: f.configure, Serve: f.serving(protoLink, f.serveLink)},
-		{Protocol: protoFederate, Configure: anyCertificate, Serve: f.serveExchange},
+		{Protocol: protoFederate, Configure: anyCertificate, Serve: f.strangers(f.exchange)},
+		{Protocol: protoMeet, Configure: anyCertificate, Serve: f.strangers(f.meet)},
 	} {
 		cfg.Wire.Extend(e)
 	}

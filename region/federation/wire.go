@@ -17,6 +17,7 @@ const (
 	protoStream   = "trent-gossip-stream/1"
 	protoLink     = "trent-link/1"
 	protoFederate = "trent-federate/1"
+	protoMeet     = "trent-meet/1"
 )
 
 // Limits of what travels.

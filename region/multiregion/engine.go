@@ -156,9 +156,10 @@ func (e *Engine) Run(ctx context.Context) {
 	defer tick.Stop()
 	for n, all, due := 0, true, true; ; {
 		st := e.cfg.Cluster.State()
+		reborn := e.reborn(ctx, st) // then this region is nobody yet
 		for _, name := range st.FederatedRegions() {
-			if e.reborn(ctx, st) {
-				break // this region is nobody yet
+			if reborn {
+				break
 			}
 			if !follow[name] {
 				follow[name] = true
@@ -207,7 +208,7 @@ func (e *Engine) watchFeed(ctx context.Context) {
 // reborn begins the new incarnation of a region that was restored from an older state, and tells whether it had to. The number is
 // the time: no earlier life, and no other one that began with the same state, has it.
 func (e *Engine) reborn(ctx context.Context, st *fsm.State) bool {
-	if !st.Region().Reborn {
+	if r := st.Region(); r == nil || !r.Reborn {
 		return false
 	}
 	next := max(uint64(e.cfg.Cluster.Now().UnixMilli()), st.Region().Incarnation()+1)
