@@ -274,10 +274,12 @@ func TestFollowersAreWhatTheirHomeWas(t *testing.T) {
 				if s := m.follower.state(); s.Home() != nil {
 					m.past = append(m.past, s)
 				}
-			case n < 99:
-				m.restoreHome()
 			default:
-				m.restoreFollower()
+				if which := m.Intn(3); which == 0 {
+					m.restoreHome()
+				} else if m.restoreFollower(); which == 1 { // both at the same time
+					m.restoreHome()
+				}
 			}
 			if t.Failed() {
 				t.Fatalf("seed %d", seed)

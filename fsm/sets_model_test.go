@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/hashicorp/raft"
 )
 
 // The model check explores histories of several regions with one multi-Region key over the real state machine. What regions tell
@@ -32,7 +35,9 @@ type world struct {
 	last        int
 	lastVersion SetVersion
 	restored    bool
-	trace       []string
+	// together counts how many regions were restored at the same time.
+	together map[int]int
+	trace    []string
 }
 
 type modelRegion struct {
@@ -40,8 +45,7 @@ type modelRegion struct {
 	lab  *lab
 	// highest is the newest version that the region has had in its incarnation.
 	highest SetVersion
-	saved   []byte // a snapshot to be restored
-	savedAt uint64
+	saved   *State // to be restored
 }
 
 type modelMessage struct {
@@ -59,7 +63,7 @@ func (w *world) region(name string) *modelRegion {
 }
 
 func newWorld(t *testing.T, seed int64, names ...string) *world {
-	w := &world{t: t, r: rand.New(rand.NewSource(seed)), time: now0, key: KeyRef{account1, "mrk-1"}}
+	w := &world{t: t, together: map[int]int{}, r: rand.New(rand.NewSource(seed)), time: now0, key: KeyRef{account1, "mrk-1"}}
 	for i, name := range names {
 		r := &modelRegion{name: name, lab: newLab(t)}
 		b := initBody()
@@ -215,6 +219,9 @@ func (w *world) pick() *modelRegion {
 
 // hear is a restored region, or one that has forgotten another, hearing all that a region knows. It may break off at any point.
 func (w *world) hear(r, from *modelRegion, reliable bool) {
+	if w.reborn(r) || w.reborn(from) {
+		return
+	}
 	gone := func() bool { return !reliable && w.r.Intn(8) == 0 }
 	st := r.lab.state()
 	if o := from.lab.state().OtherRegion(r.name); o != nil && o.Incarnation < st.Region().Incarnation() {
@@ -239,12 +246,15 @@ func (w *world) hear(r, from *modelRegion, reliable bool) {
 // step does one thing at random.
 func (w *world) step(faults bool) {
 	r := w.pick()
+	if w.r.Intn(3) == 0 {
+		w.begin(r)
+	}
 	switch n := w.r.Intn(100); {
 	case n < 30:
 		w.send(r)
 	case n < 65 && len(w.bag) > 0:
 		w.deliver()
-	case n < 70:
+	case n < 70 && !w.reborn(r):
 		w.do(r, &TendKeys{[]KeyRef{w.key}})
 	case n < 76:
 		w.do(r, &AddReplica{w.key, w.pick().name, NewReplica{Policy: policy1}})
@@ -262,17 +272,23 @@ func (w *world) step(faults bool) {
 		w.deleteReplica(r)
 	case n < 96:
 		w.hear(r, w.pick(), false)
+	case n < 97 && w.r.Intn(2) == 0:
+		r.saved = r.lab.state()
 	case n < 97:
-		r.saved, r.savedAt = snapshotOf(w.t, r.lab.state()), r.lab.index
-	case n < 98 && faults && r.saved != nil:
-		w.restore(r)
+		for _, r := range w.regions { // a night's backup of all
+			r.saved = r.lab.state()
+		}
+	case n < 98 && faults:
+		w.restoreSome(r)
 	case n < 99 && faults:
 		w.forget(r)
 	}
 }
 
+func (w *world) reborn(r *modelRegion) bool { return r.lab.state().Region().Reborn }
+
 func (w *world) send(from *modelRegion) {
-	if body := w.tell(from); body != nil {
+	if body := w.tell(from); body != nil && !w.reborn(from) {
 		if to := w.pick(); to != from {
 			w.bag = append(w.bag, modelMessage{to.name, body})
 		}
@@ -286,7 +302,7 @@ func (w *world) deliver() {
 	if w.r.Intn(5) > 0 {
 		w.bag = slices.Delete(w.bag, i, i+1)
 	}
-	if w.r.Intn(6) == 0 || m.to == w.forgotten {
+	if w.r.Intn(6) == 0 || m.to == w.forgotten || w.reborn(w.region(m.to)) {
 		return
 	}
 	w.do(w.region(m.to), m.body)
@@ -319,20 +335,60 @@ func (w *world) deleteReplica(r *modelRegion) {
 	}
 }
 
-// restore brings a region back to an older state as a new incarnation.
-func (w *world) restore(r *modelRegion) {
-	incarnation := r.lab.state().Region().Incarnation()
-	l := newLab(w.t)
-	if err := l.fsm.Restore(reader(r.saved)); err != nil {
+// restoreSome restores one region, two at the same time, or all that there are: a whole site from its backups.
+func (w *world) restoreSome(r *modelRegion) {
+	together := []*modelRegion{r}
+	switch w.r.Intn(3) {
+	case 1:
+		if other := w.pick(); other != r {
+			together = append(together, other)
+		}
+	case 2:
+		together = w.regions
+	}
+	n := 0
+	for _, r := range together {
+		if r.saved != nil && r.name != w.forgotten && w.restore(r) {
+			n++
+		}
+	}
+	w.together[n]++
+}
+
+// restore begins a new cluster of a region with an older state. What its earlier life has told, or tells still, is under way.
+func (w *world) restore(r *modelRegion) bool {
+	if w.forgotten != "" && r.saved.OtherRegion(w.forgotten).State != RegionForgotten {
+		return false // the operator would have to forget once more
+	}
+	if body := w.tell(r); body != nil {
+		for _, to := range w.regions {
+			if to != r {
+				w.bag = append(w.bag, modelMessage{to.name, body})
+			}
+		}
+	}
+	born, err := Reincarnate(r.saved, Reincarnation{
+		ClusterID: "restored", Server: raft.Server{ID: raft.ServerID(r.name), Address: "host:1"}, Above: r.lab.index,
+	})
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	l.index = r.savedAt
-	if w.forgotten != "" && l.state().OtherRegion(w.forgotten).State != RegionForgotten {
-		return // the operator would have to forget once more
+	l := newLab(w.t)
+	if err := l.fsm.Restore(reader(snapshotOf(w.t, born))); err != nil {
+		w.t.Fatal(err)
 	}
+	l.index = born.Index()
 	r.lab, r.highest, r.saved, w.restored = l, SetVersion{}, nil, true
 	w.trace = append(w.trace, r.name+": restored")
-	w.do(r, &BeginIncarnation{incarnation + 1_000, "restored"})
+	w.check()
+	return true
+}
+
+// begin has a restored region begin its new incarnation. Until then it tells nobody anything and hears nothing.
+func (w *world) begin(r *modelRegion) {
+	if region := r.lab.state().Region(); region.Reborn {
+		w.do(r, &BeginIncarnation{max(uint64(w.time), region.Incarnation()+1), "restored"})
+	}
 }
 
 // forget loses a region for good, or has another one learn that it is lost.
@@ -354,6 +410,9 @@ func (w *world) forget(r *modelRegion) {
 func (w *world) settle() {
 	w.t.Helper()
 	w.bag = nil
+	for _, r := range w.regions {
+		w.begin(r)
+	}
 	for round := range 40 {
 		before := w.fingerprint()
 		for _, r := range w.regions {
@@ -430,6 +489,9 @@ func (w *world) settled() {
 		if r != leader && (k.Set == nil || lead.Set == nil || k.Set.Version != lead.Set.Version || k.Set.Creating || k.Set.Updating != "") {
 			w.fail("%s is not where the primary %s is", r.name, leader.name)
 		}
+		if !sameMaterials(k, lead) {
+			w.fail("%s and the primary %s are in the same version, and not the same", r.name, leader.name)
+		}
 		if k.spreading() >= 0 {
 			w.fail("a rotation never ended")
 		}
@@ -450,6 +512,20 @@ func (w *world) settled() {
 	}
 }
 
+// sameMaterials tells that two regions, which are in the same version, have the same materials, in the same order but for those that are
+// known of an earlier life only.
+func sameMaterials(k, lead *Key) bool {
+	if !reflect.DeepEqual(k.Rotation, lead.Rotation) || k.Current != lead.Current || k.OnDemandRotations != lead.OnDemandRotations {
+		return false
+	}
+	for i := range min(len(k.Materials), len(lead.Materials)) {
+		if i <= lead.Current && !bytes.Equal(k.Materials[i].ID, lead.Materials[i].ID) {
+			return false
+		}
+	}
+	return true
+}
+
 func modelSeeds(t *testing.T, otherwise int64) int64 {
 	if n, err := strconv.ParseInt(os.Getenv("TRENT_MODEL_SEEDS"), 10, 64); err == nil {
 		return n
@@ -461,6 +537,7 @@ func modelSeeds(t *testing.T, otherwise int64) int64 {
 }
 
 func TestModelOfSets(t *testing.T) {
+	together := map[int]int{}
 	for seed := range modelSeeds(t, 400) {
 		w := newWorld(t, seed, "a-1", "b-1", "c-1", "d-1")
 		w.trace = append(w.trace, fmt.Sprint("seed ", seed))
@@ -468,5 +545,13 @@ func TestModelOfSets(t *testing.T) {
 			w.step(seed%3 > 0)
 		}
 		w.settle()
+		for n, times := range w.together {
+			together[n] += times
+		}
+	}
+	for n := 1; n <= 4; n++ {
+		if together[n] == 0 {
+			t.Errorf("no history in which %d regions are restored at the same time: %v", n, together)
+		}
 	}
 }
