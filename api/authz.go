@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/fsm/planted"
@@ -19,7 +20,7 @@ type authorizer struct {
 	service  *region.Service
 	policies policyCache
 	bound    boundCache
-	grants   grantCache
+	grants   facts.Grants
 	first    planted.Memory[*fsm.Key] // empty but where planted.StalePolicy is planted
 	// services are the service principals that a policy may name.
 	services map[string]bool
@@ -78,15 +79,15 @@ func (a *authorizer) decide(x *exchange, t *region.Target) (region.Decision, err
 
 // request is the question as the policy engine takes it. It is good until the next one.
 func (a *authorizer) request(x *exchange, t *region.Target) (*policy.Request, error) {
-	who, err := engineOf(x.call.Caller)
+	who, err := facts.SubjectOf(x.call.Caller)
 	if err != nil {
 		return nil, err
 	}
-	x.room.context = conditionContext{x: x, t: t}
+	x.room.context = facts.Conditions{Service: a.service, Call: &x.call, Target: t, Connection: (*connection)(x)}
 	x.room.request = policy.Request{
-		Principal: &who.principal, Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
-		EncryptionContext: (*contextPairs)(&t.Conditions.EncryptionContext),
-		Identity:          who.identity, Boundary: who.boundary, Session: who.session, Endpoint: x.via.policy.Load(),
+		Principal: &who.Principal, Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
+		EncryptionContext: (*facts.ContextPairs)(&t.Conditions.EncryptionContext),
+		Identity:          who.Identity, Boundary: who.Boundary, Session: who.Session, Endpoint: x.via.policy.Load(),
 	}
 	req := &x.room.request
 	if t.Key == nil {
@@ -97,7 +98,7 @@ func (a *authorizer) request(x *exchange, t *region.Target) (*policy.Request, er
 		return nil, fault.Internal(fmt.Errorf("the stored policy of %s does not compile: %w", t.ARN, err))
 	}
 	req.ResourcePolicy = doc
-	a.addGrants(req, x.call.State, t)
+	a.grants.Add(req, a.service.Partition(), x.call.State, t)
 	return req, nil
 }
 
@@ -178,7 +179,7 @@ func (a *authorizer) checkKeyPolicy(x *exchange, key *fsm.Key, document string, 
 	if err != nil {
 		return err
 	}
-	return policyFault(policy.CheckLockout(req, bound(doc, key.PolicyPrincipals)))
+	return policyFault(policy.CheckLockout(req, facts.Bind(doc, key.PolicyPrincipals)))
 }
 
 // policyFault says a refused document in the client's words.

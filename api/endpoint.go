@@ -58,24 +58,32 @@ func (x *exchange) refusedByEndpoint(action, resource string) {
 	}
 }
 
-// hop is a condition key about the way that a request came (spec 04 VE-05): the server alone sets them.
-func (c *conditionContext) hop(k *policy.Key) policy.Values {
-	e := c.x.via
+// connection answers the condition keys about the way that a request came (spec 04 VE-05): but for the headers, the server alone
+// sets them.
+type connection exchange
+
+// Lookup implements policy.Context.
+func (c *connection) Lookup(k *policy.Key) policy.Values {
+	e := c.via
 	switch k.ID {
 	case policy.KeySourceIP:
 		if e.VpceID == "" {
-			return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
+			return policy.NonEmpty(clientIP(c.r.RemoteAddr))
 		}
 	case policy.KeyVpcSourceIP:
 		if e.VpceID != "" {
-			return policy.NonEmpty(clientIP(c.x.r.RemoteAddr))
+			return policy.NonEmpty(clientIP(c.r.RemoteAddr))
 		}
 	case policy.KeySourceVpce:
 		return policy.NonEmpty(e.VpceID)
 	case policy.KeySourceVpc:
 		return policy.NonEmpty(e.VpcID)
 	case policy.KeySecureTransport:
-		return policy.Flag(c.x.r.TLS != nil || e.Secure)
+		return policy.Flag(c.r.TLS != nil || e.Secure)
+	case policy.KeyUserAgent:
+		return policy.NonEmpty(c.r.UserAgent())
+	case policy.KeyReferer:
+		return policy.NonEmpty(c.r.Referer())
 	}
 	return policy.Absent()
 }

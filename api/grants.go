@@ -1,11 +1,6 @@
 package api
 
 import (
-	"iter"
-	"sync"
-	"sync/atomic"
-
-	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
@@ -17,61 +12,7 @@ func (a *authorizer) verdict(t *region.Target, req *policy.Request) policy.Decis
 	if t.Grant == nil || region.GrantOp(t.Permission) != fsm.GrantRetireGrant {
 		return policy.Decide(req)
 	}
-	return policy.DecideRetireGrant(req, a.grants.get(t.Grant, t.ARN))
-}
-
-// addGrants lets grants on the key decide where no policy allows: the iterator is nil for most keys, which have none.
-func (a *authorizer) addGrants(req *policy.Request, st *fsm.State, t *region.Target) {
-	op := region.GrantOp(t.Permission)
-	if op == fsm.GrantCreateGrant && t.Grant != nil {
-		req.NewGrant = facts.Grant(t.Grant, t.ARN)
-	}
-	if op == 0 || op == fsm.GrantRetireGrant || t.Key.GrantCount == 0 {
-		return
-	}
-	var context fsm.Pairs = req.EncryptionContext
-	if op == fsm.GrantDescribeKey {
-		context = nil // no constraint tests it (spec 04 GR-12)
-	}
-	req.Grants = a.grantsTo(st, t, facts.Grantees(a.service.Partition(), req.Principal), op, context)
-}
-
-// grantsTo yields the grants that could cover the call, however many others there are on the key.
-func (a *authorizer) grantsTo(st *fsm.State, t *region.Target, grantees []string, op fsm.GrantOps,
-	context fsm.Pairs) iter.Seq[*policy.Grant] {
-	return func(yield func(*policy.Grant) bool) {
-		for _, grantee := range grantees {
-			for g := range st.GrantsTo(fsm.KeyRef{Account: t.Key.Account, ID: t.Key.ID}, grantee, op, context) {
-				if compiled := a.grants.get(g, t.ARN); compiled != nil && !yield(compiled) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// grantCache compiles each grant once: a row of the state never changes. It is bounded as policyCache is.
-type grantCache struct {
-	m     sync.Map // *fsm.Grant -> *policy.Grant
-	count atomic.Int64
-}
-
-const maxGrants = 50_000
-
-func (c *grantCache) get(g *fsm.Grant, keyARN string) *policy.Grant {
-	if v, ok := c.m.Load(g); ok {
-		return v.(*policy.Grant)
-	}
-	compiled := facts.Grant(g, keyARN)
-	if compiled == nil {
-		return nil
-	}
-	if c.count.Add(1) > maxGrants {
-		c.m.Clear()
-		c.count.Store(1)
-	}
-	c.m.Store(g, compiled)
-	return compiled
+	return policy.DecideRetireGrant(req, a.grants.Get(t.Grant, t.ARN))
 }
 
 // grantPrincipal finds the principal of a grant. What exists is what a policy may name too.

@@ -301,6 +301,10 @@ func TestSimulate(t *testing.T) {
 	if r := must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults; r[0].EvalDecision != "allowed" || *r[0].MatchedStatements[0].SourcePolicyId != "user/u/p" {
 		t.Errorf("%+v", r)
 	}
+	l.putUserPolicy(owner, "u", statement("Allow", "kms:Encrypt", "*", `"Condition":{"ForAnyValue:StringEquals":{"kms:EncryptionContextKeys":"a"}}`))
+	if r := must(c.SimulatePrincipalPolicy(ctx, in))(t).EvaluationResults; r[0].EvalDecision != "allowed" {
+		t.Errorf("by the key of the pair: %+v", r[0])
+	}
 	// What the state knows of the key counts: its grants, properties, tags and aliases.
 	grant := l.grant(key, func(in *kms.CreateGrantInput) {
 		in.GranteePrincipal = aws.String(userARN("u"))
@@ -341,7 +345,8 @@ func TestSimulateAsReal(t *testing.T) {
 		`{"StringEquals":{"aws:RequestedRegion":"us-east-1"}}`: true, `{"StringNotEquals":{"aws:RequestedRegion":"us-east-1"}}`: false,
 		`{"StringEquals":{"aws:PrincipalType":"User"}}`: true, `{"Bool":{"aws:ViaAWSService":"false"}}`: true, `{"Bool":{"aws:ViaAWSService":"true"}}`: false,
 		`{"Bool":{"aws:PrincipalIsAWSService":"false"}}`: true, `{"NumericGreaterThan":{"aws:EpochTime":"1"}}`: true,
-		`{"Null":{"kms:ViaService":"true"}}`: true,
+		`{"Null":{"kms:ViaService":"true"}}`: true, `{"Null":{"kms:MultiRegionKeyType":"true"}}`: true,
+		`{"StringEquals":{"aws:ResourceAccount":"` + owner + `"}}`: true, `{"StringNotEquals":{"aws:ResourceAccount":"` + owner + `"}}`: false,
 	} {
 		l.putUserPolicy(owner, "u", statement("Allow", "kms:DescribeKey", "*", `"Condition":`+condition))
 		_, err := u.kms.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: key})

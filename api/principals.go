@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/fsm/planted"
@@ -59,20 +60,6 @@ func (a *authorizer) bindings(st *fsm.State, doc *policy.Policy) ([]fsm.PolicyPr
 	return slices.Compact(list), nil
 }
 
-// bound ties a compiled document to unique ids.
-func bound(doc *policy.Policy, principals []fsm.PolicyPrincipal) *policy.Policy {
-	if len(principals) == 0 {
-		return doc
-	}
-	return doc.Bind(func(ref policy.PrincipalRef) string {
-		at, found := slices.BinarySearchFunc(principals, ref.ARN, func(p fsm.PolicyPrincipal, arn string) int { return strings.Compare(p.ARN, arn) })
-		if !found {
-			return ""
-		}
-		return principals[at].ID
-	})
-}
-
 // keyPolicy is the compiled policy of a key. Most name no user or role and are the same document as others.
 func (a *authorizer) keyPolicy(key *fsm.Key) (*policy.Policy, error) {
 	if planted.Bug(planted.StalePolicy) {
@@ -121,7 +108,7 @@ func (c *boundCache) get(of owned, version uint64, document string, principals [
 	if err != nil {
 		return nil, err
 	}
-	doc = bound(doc, principals)
+	doc = facts.Bind(doc, principals)
 	if c.size.Add(int64(len(document))) > maxPolicyBytes {
 		c.m.Clear()
 		c.size.Store(int64(len(document)))

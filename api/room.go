@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/trentkms/trent/api/audit"
+	"github.com/trentkms/trent/api/facts"
 	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
@@ -18,7 +19,7 @@ type room struct {
 
 	// Of the decision on the target at hand.
 	reads   [1]fsm.Read
-	context conditionContext
+	context facts.Conditions
 	request policy.Request
 
 	// Of the audit record.

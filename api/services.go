@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/api/audit"
-	"github.com/trentkms/trent/api/policy"
 	"github.com/trentkms/trent/api/sigv4"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
@@ -89,44 +88,6 @@ func (a *authenticator) onBehalf(ctx context.Context, st *fsm.State, id, token s
 		return nil, unknown
 	}
 	return a.sessionCaller(st, o, id)
-}
-
-// ofService are the condition keys that registered services alone have (spec 05 VIA-02, GLB-05).
-func (c *conditionContext) ofService(k *policy.Key) policy.Values {
-	s := c.x.call.Service
-	direct := c.x.call.Caller.Kind == region.PrincipalService
-	switch k.ID {
-	case policy.KeyPrincipalIsAWSService:
-		return policy.Flag(direct)
-	case policy.KeyViaAWSService, policy.KeyGrantIsForAWSResource:
-		return policy.Flag(s != nil && s.Via != "")
-	}
-	if s == nil {
-		return policy.Absent()
-	}
-	name := region.ServicePrincipal(s.Name)
-	if direct {
-		switch k.ID {
-		case policy.KeySourceArn:
-			return policy.NonEmpty(s.SourceARN)
-		case policy.KeySourceAccount:
-			return policy.NonEmpty(s.SourceAccount)
-		case policy.KeyPrincipalServiceName:
-			return policy.One(name)
-		case policy.KeyPrincipalServiceNamesList:
-			return policy.Many(c.x.call.Caller.ServiceNames)
-		}
-		return policy.Absent()
-	}
-	switch k.ID {
-	case policy.KeyViaService:
-		return policy.One(s.Via)
-	case policy.KeyCalledVia:
-		return policy.Many([]string{name})
-	case policy.KeyCalledViaFirst, policy.KeyCalledViaLast:
-		return policy.One(name)
-	}
-	return policy.Absent()
 }
 
 // showService words a record of a call that a service signed (spec 03 AUD-47, spec 09 SVC-06).

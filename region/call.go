@@ -41,7 +41,7 @@ type Caller struct {
 	Session *Session
 	// Web is set for PrincipalWebIdentity.
 	Web *WebIdentity
-	// Engine holds what the policy engine made of this caller; it is package api's.
+	// Engine holds what the policy engine made of this caller; it is package facts'.
 	Engine atomic.Value
 	// Reads are the documents that this identity was read from, with their versions.
 	Reads []fsm.Read

@@ -2,9 +2,7 @@ package iam
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/trentkms/trent/api/facts"
@@ -108,15 +106,25 @@ type Step struct {
 	Holds    bool   `wire:"Holds"`
 }
 
-// subject is whom a simulation is about: the principal, its policies and where they come from.
+// subject is whom a simulation is about: the caller that a real call would have, with policies that are assumed beside its own.
 type subject struct {
-	principal policy.Principal
-	identity  []*policy.Policy
-	names     []string
-	boundary  *policy.Policy
-	tags      []fsm.Tag
-	user      string
-	id        string
+	caller *region.Caller
+	facts.Subject
+	names []string // of the policies in Identity
+}
+
+// newSubject compiles the caller's own policies.
+func newSubject(caller *region.Caller) (*subject, error) {
+	own, err := facts.SubjectOf(caller)
+	if err != nil {
+		return nil, err
+	}
+	w := &subject{caller: caller, Subject: *own}
+	w.Identity = slices.Clone(own.Identity)
+	for _, p := range caller.Standing.Policies {
+		w.names = append(w.names, p.Name)
+	}
+	return w, nil
 }
 
 func simulatePrincipal(s service, _ context.Context, c *region.Call, in *SimulatePrincipalPolicyInput) (*SimulateOutput, error) {
@@ -125,26 +133,11 @@ func simulatePrincipal(s service, _ context.Context, c *region.Call, in *Simulat
 		return nil, iamfault.NoSuchEntity("The principal %s cannot be found.", in.PolicySourceARN)
 	}
 	d := s.Standing(c.State, i, nil)
-	who := &subject{principal: policy.Principal{
-		Kind: policy.User, ARN: d.IdentityARN, Account: i.Account, IdentityARN: d.IdentityARN, IdentityID: i.ID,
-	}, tags: i.Tags, id: i.ID, user: i.Name}
+	caller := &region.Caller{Kind: region.PrincipalUser, Account: i.Account, ARN: d.IdentityARN, PrincipalID: i.ID, UserName: i.Name, Standing: d}
 	if i.Type == fsm.IdentityRole {
-		who.principal.Kind, who.principal.ARN, who.user = policy.RoleSession, s.SessionARN(i, "simulation"), ""
-		who.id += ":simulation"
+		caller.Kind, caller.ARN, caller.PrincipalID, caller.UserName = region.PrincipalRoleSession, s.SessionARN(i, "simulation"), i.ID+":simulation", ""
 	}
-	for _, p := range d.Policies {
-		if err := who.add(p.Name, p.Document); err != nil {
-			return nil, err
-		}
-	}
-	if d.Boundary != nil {
-		doc, err := policy.ParseStored(d.Boundary.Document, policy.Boundary)
-		if err != nil {
-			return nil, err
-		}
-		who.boundary = doc
-	}
-	return simulate(s, c, who, &simulation{
+	return simulate(s, c, caller, &simulation{
 		in.PolicyInputList, in.PermissionsBoundaryPolicyInputList, in.ActionNames, in.ResourceARNs, in.ResourcePolicy.Value,
 		in.ResourceOwner.Value, in.ContextEntries,
 	})
@@ -160,43 +153,44 @@ func simulateCustom(s service, _ context.Context, c *region.Call, in *SimulateCu
 		}
 		me, account = in.CallerARN.Value, p.Account
 	}
-	who := &subject{principal: policy.Principal{Kind: policy.User, ARN: me, Account: account, IdentityARN: me}}
-	return simulate(s, c, who, &simulation{
+	nobody := &region.Standing{Identity: &fsm.Identity{Account: account, Type: fsm.IdentityUser}, IdentityARN: me}
+	caller := &region.Caller{Kind: region.PrincipalUser, Account: account, ARN: me, Standing: nobody}
+	return simulate(s, c, caller, &simulation{
 		in.PolicyInputList, in.PermissionsBoundaryPolicyInputList, in.ActionNames, in.ResourceARNs, in.ResourcePolicy.Value,
 		in.ResourceOwner.Value, in.ContextEntries,
 	})
 }
 
-// add compiles a policy of the principal. One that is not there any more has no document and allows nothing.
-func (w *subject) add(name, document string) error {
-	if document == "" {
-		return nil
-	}
-	doc, err := policy.ParseStored(document, policy.IdentityPolicy)
-	if err != nil {
-		return iamfault.InvalidInput("The policy %s cannot be read: %s", name, err.Error())
-	}
-	w.identity, w.names = append(w.identity, doc), append(w.names, name)
-	return nil
-}
-
-// simulate decides every action on every resource by the code that decides real requests.
-func simulate(s service, c *region.Call, who *subject, in *simulation) (*SimulateOutput, error) {
+// add adds the policies that the simulation brings. A boundary takes the place of the principal's own.
+func (w *subject) add(in *simulation) error {
 	for _, document := range in.policies {
-		if err := who.add("PolicyInputList", document); err != nil {
-			return nil, err
+		doc, err := policy.ParseStored(document, policy.IdentityPolicy)
+		if err != nil {
+			return iamfault.InvalidInput("The policy PolicyInputList cannot be read: %s", err.Error())
 		}
+		w.Identity, w.names = append(w.Identity, doc), append(w.names, "PolicyInputList")
 	}
 	for _, document := range in.boundary {
 		doc, err := policy.Parse(document, policy.Boundary)
 		if err != nil {
-			return nil, iamfault.InvalidInput("The boundary cannot be read: %s", err.Error())
+			return iamfault.InvalidInput("The boundary cannot be read: %s", err.Error())
 		}
-		who.boundary = doc
+		w.Boundary = doc
+	}
+	return nil
+}
+
+// simulate decides every action on every resource by the code that decides real requests.
+func simulate(s service, c *region.Call, caller *region.Caller, in *simulation) (*SimulateOutput, error) {
+	who, err := newSubject(caller)
+	if err != nil {
+		return nil, err
+	}
+	if err := who.add(in); err != nil {
+		return nil, err
 	}
 	var given *policy.Policy
 	if in.resourcePolicy != "" {
-		var err error
 		if given, err = policy.Parse(in.resourcePolicy, policy.KeyPolicy); err != nil {
 			return nil, iamfault.InvalidInput("The ResourcePolicy cannot be read: %s", err.Error())
 		}
@@ -205,53 +199,58 @@ func simulate(s service, c *region.Call, who *subject, in *simulation) (*Simulat
 	if len(resources) == 0 {
 		resources = []string{"*"}
 	}
-	assumed := who.context(s, c, in.context)
+	a := assume(in.context)
 	out := &SimulateOutput{EvaluationResults: []EvaluationResult{}}
 	for _, action := range in.actions {
 		for _, resource := range resources {
-			req := who.request(s, c, action, resource, in.owner, given)
-			req.Context = policy.NewMapContext(assumed)
-			if key := keyOf(c, resource); key != nil {
-				who.onKey(s, c, req, key, assumed)
-			}
-			out.EvaluationResults = append(out.EvaluationResults, who.result(req, resource))
+			out.EvaluationResults = append(out.EvaluationResults, who.result(who.request(s, c, a, action, resource, in.owner, given), resource))
 		}
 	}
 	return out, nil
 }
 
-// context are the condition keys of a simulation: those that every direct call of the principal here has at this time, and what the
-// request assumes.
-func (w *subject) context(s service, c *region.Call, entries []ContextEntry) map[string][]string {
-	kind := "User"
-	if w.principal.Kind == policy.RoleSession {
-		kind = "AssumedRole"
-	}
-	no := []string{"false"}
-	m := map[string][]string{
-		"aws:PrincipalArn": {w.principal.IdentityARN}, "aws:PrincipalAccount": {w.principal.Account}, "aws:PrincipalType": {kind},
-		"kms:CallerAccount": {w.principal.Account}, "aws:CurrentTime": {c.Now.UTC().Format("2006-01-02T15:04:05Z")},
-		"aws:EpochTime": {strconv.FormatInt(c.Now.Unix(), 10)}, "aws:RequestedRegion": {s.Region()},
-		"aws:PrincipalIsAWSService": no, "aws:ViaAWSService": no, "kms:GrantIsForAWSResource": no,
-	}
-	if w.id != "" {
-		m["aws:userid"] = []string{w.id}
-	}
-	if w.user != "" {
-		m["aws:username"] = []string{w.user}
-	}
-	for _, t := range w.tags {
-		m["aws:PrincipalTag/"+t.Key] = []string{t.Value}
-	}
+// assumed are the condition keys of a simulation that it brings itself.
+type assumed struct {
+	values  policy.MapContext
+	context shape.EncryptionContext // the pairs among them
+}
+
+func assume(entries []ContextEntry) *assumed {
+	values, pairs := make(map[string][]string), make(map[string]string)
 	for _, e := range entries {
-		for name := range m {
-			if strings.EqualFold(name, e.ContextKeyName) {
-				delete(m, name)
-			}
+		values[strings.ToLower(e.ContextKeyName)] = e.ContextKeyValues // the last of several of a name
+		if key, ok := cutFold(e.ContextKeyName, "kms:EncryptionContext:"); ok && len(e.ContextKeyValues) == 1 {
+			pairs[key] = e.ContextKeyValues[0]
 		}
-		m[e.ContextKeyName] = e.ContextKeyValues
 	}
-	return m
+	a := &assumed{values: policy.NewMapContext(values)}
+	if len(pairs) > 0 {
+		a.context = shape.EncryptionContextOf(pairs)
+	}
+	return a
+}
+
+// cutFold is strings.CutPrefix without regard to the case of the prefix.
+func cutFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+// conditions are the condition keys of a simulation: what it brings itself, and beside that what a direct call of the principal would
+// have here and now.
+type conditions struct {
+	assumed policy.MapContext
+	call    facts.Conditions
+}
+
+// Lookup implements policy.Context.
+func (c *conditions) Lookup(k *policy.Key) policy.Values {
+	if _, ok := c.assumed[k.Name]; ok {
+		return c.assumed.Lookup(k)
+	}
+	return c.call.Lookup(k)
 }
 
 // keyOf is the KMS key that a resource names, nil if it is no key of the caller's account.
@@ -264,103 +263,52 @@ func keyOf(c *region.Call, resource string) *fsm.Key {
 	return c.State.Key(a.Account, id)
 }
 
-// onKey adds what the state knows of a key: its properties, tags and aliases as conditions see them, and the grants for the
-// principal. What the simulation assumes goes before.
-func (w *subject) onKey(s service, c *region.Call, req *policy.Request, key *fsm.Key, assumed map[string][]string) {
-	m := map[string][]string{
-		"kms:KeySpec": {key.Spec}, "kms:KeyUsage": {key.Usage}, "kms:KeyOrigin": {key.Origin}, "kms:MultiRegion": {strconv.FormatBool(key.MultiRegion)},
-		"aws:ResourceAccount": {key.Account}, "kms:TrailingDaysWithoutKeyUsage": {strconv.FormatInt(s.TrailingDays(c.State, key, c.Now), 10)},
-	}
-	for _, t := range key.Tags {
-		m["aws:ResourceTag/"+t.Key] = []string{t.Value}
-	}
-	for a := range c.State.AliasesOf(key.Account, key.ID, "") {
-		m["kms:ResourceAliases"] = append(m["kms:ResourceAliases"], a.Name)
-	}
-	for given := range assumed {
-		for name := range m {
-			if strings.EqualFold(name, given) {
-				delete(m, name)
-			}
-		}
-	}
-	maps.Copy(m, assumed)
-	req.Context = policy.NewMapContext(m)
-	pairs := make(map[string]string)
-	for name, values := range assumed {
-		if pair, ok := cutFold(name, "kms:EncryptionContext:"); ok && len(values) == 1 {
-			pairs[pair] = values[0]
-		}
-	}
-	req.EncryptionContext = policy.MapPairs(pairs)
-	op := region.GrantOp(strings.TrimPrefix(req.Action, "kms:"))
-	if op == 0 || op == fsm.GrantRetireGrant || key.GrantCount == 0 {
-		return
-	}
-	var context fsm.Pairs = req.EncryptionContext
-	if op == fsm.GrantDescribeKey || len(pairs) == 0 {
-		context = nil
-	}
-	req.Grants = func(yield func(*policy.Grant) bool) {
-		for _, grantee := range facts.Grantees(s.Partition(), req.Principal) {
-			for g := range c.State.GrantsTo(fsm.KeyRef{Account: key.Account, ID: key.ID}, grantee, op, context) {
-				if compiled := facts.Grant(g, s.KeyARN(key)); compiled != nil && !yield(compiled) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// cutFold is strings.CutPrefix without regard to the case of the prefix.
-func cutFold(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
-		return s, false
-	}
-	return s[len(prefix):], true
-}
-
-// request is the question as the engine takes it. The policy of a key that exists is asked, if the simulation brings none.
-func (w *subject) request(s service, c *region.Call, action, resource, owner string, given *policy.Policy) *policy.Request {
+// request is the question as the engine takes it. Of a key that exists its properties, tags, aliases and grants count, and its policy if
+// the simulation brings none.
+func (w *subject) request(s service, c *region.Call, a *assumed, action, resource, owner string, given *policy.Policy) *policy.Request {
+	t := &region.Target{Permission: strings.TrimPrefix(action, "kms:"), Key: keyOf(c, resource), ARN: resource}
+	t.Conditions.EncryptionContext = a.context
 	req := &policy.Request{
-		Principal: &w.principal, Action: action, Identity: w.identity, Boundary: w.boundary,
-		Resource: policy.Resource{Type: policy.ResourceOther, ARN: resource, Account: w.principal.Account}, ResourcePolicy: given,
+		Principal: &w.Principal, Action: action, Identity: w.Identity, Boundary: w.Boundary, Session: w.Session, ResourcePolicy: given,
+		Resource: w.resource(resource, owner), EncryptionContext: (*facts.ContextPairs)(&t.Conditions.EncryptionContext),
 	}
-	a, ok := arn.Parse(resource)
-	switch {
-	case resource == "*" || !ok:
-		req.Resource = policy.Resource{Type: policy.ResourceNone}
+	t.Account = req.Resource.Account
+	call := &region.Call{State: c.State, Now: c.Now, Caller: w.caller}
+	req.Context = &conditions{a.values, facts.Conditions{Service: s, Call: call, Target: t}}
+	if t.Key == nil {
 		return req
-	case arn.ValidAccount(a.Account):
-		req.Resource.Account = a.Account
 	}
-	if p, ok := arn.Parse(owner); ok && arn.ValidAccount(p.Account) {
-		req.Resource.Account = p.Account
-	}
-	id, isKey := strings.CutPrefix(a.Resource, "key/")
-	switch {
-	case a.Service != "kms":
-	case isKey:
-		req.Resource.Type = policy.ResourceKey
-		if k := c.State.Key(a.Account, id); given == nil && k != nil && k.Account == c.Caller.Account {
-			if doc, err := policy.ParseStored(k.Policy, policy.KeyPolicy); err == nil {
-				req.ResourcePolicy = bind(doc, k.PolicyPrincipals)
-			}
+	t.ARN = s.KeyARN(t.Key)
+	if given == nil {
+		if doc, err := policy.ParseStored(t.Key.Policy, policy.KeyPolicy); err == nil {
+			req.ResourcePolicy = facts.Bind(doc, t.Key.PolicyPrincipals)
 		}
-	case strings.HasPrefix(a.Resource, "alias/"):
-		req.Resource.Type = policy.ResourceAlias
 	}
+	new(facts.Grants).Add(req, s.Partition(), c.State, t)
 	return req
 }
 
-func bind(doc *policy.Policy, principals []fsm.PolicyPrincipal) *policy.Policy {
-	return doc.Bind(func(ref policy.PrincipalRef) string {
-		i := slices.IndexFunc(principals, func(p fsm.PolicyPrincipal) bool { return p.ARN == ref.ARN })
-		if i < 0 {
-			return ""
-		}
-		return principals[i].ID
-	})
+// resource names a resource for the engine. Its owner is whom the simulation names, or whom the ARN names.
+func (w *subject) resource(name, owner string) policy.Resource {
+	a, ok := arn.Parse(name)
+	if name == "*" || !ok {
+		return policy.Resource{Type: policy.ResourceNone}
+	}
+	r := policy.Resource{Type: policy.ResourceOther, ARN: name, Account: w.Principal.Account}
+	if arn.ValidAccount(a.Account) {
+		r.Account = a.Account
+	}
+	if p, ok := arn.Parse(owner); ok && arn.ValidAccount(p.Account) {
+		r.Account = p.Account
+	}
+	switch {
+	case a.Service != "kms":
+	case strings.HasPrefix(a.Resource, "key/"):
+		r.Type = policy.ResourceKey
+	case strings.HasPrefix(a.Resource, "alias/"):
+		r.Type = policy.ResourceAlias
+	}
+	return r
 }
 
 // result explains one decision.
@@ -392,7 +340,7 @@ func (w *subject) result(req *policy.Request, resource string) EvaluationResult 
 			r.MatchedStatements = append(r.MatchedStatements, MatchedStatement{"grant " + g.GrantID, "Grant", policy.Allow.String(), ""})
 		}
 	}
-	if w.boundary != nil {
+	if w.Boundary != nil {
 		r.Boundary = &BoundaryDetail{bounded}
 	}
 	for _, step := range x.Steps {

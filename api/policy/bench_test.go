@@ -24,7 +24,15 @@ func manyStatements(t testing.TB) *Request {
 	}
 	pairs := MapPairs(map[string]string{"app": "app-x-99", "stage": "test"})
 	req := onKey(user(accountK, "alice"), "kms:Encrypt").keyPolicy(parse(t, KeyPolicy, statementsDoc(strings.Join(list, ",")[:0]+strings.Join(compact(list), ","))))
-	req.Context = &CallContext{Caller: req.Principal, Hop: HopFacts{TLS: true}, EncryptionContext: pairs}
+	req.Context = answers(func(k *Key) Values {
+		switch k.ID {
+		case KeyCallerAccount:
+			return One(req.Principal.Account)
+		case KeySecureTransport:
+			return Flag(true)
+		}
+		return Lookup(pairs, k.Variable)
+	})
 	return req
 }
 

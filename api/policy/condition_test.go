@@ -234,9 +234,8 @@ func TestVoidKCK13(t *testing.T) {
 		`{"StringNotLike": {"kms:ResourceAliases": "alias/*"}}`, `{"Null": {"kms:ResourceAliases": true}}`, `{"Null": {"kms:ResourceAliases": false}}`,
 		`{"ForAllValues:StringLikeIfExists": {"kms:ResourceAliases": "alias/*"}}`, `{"StringLikeIfExists": {"kms:ResourceAliases": "alias/*"}}`,
 	} {
-		context := &CallContext{Resource: ResourceFacts{TooManyAliases: true}}
 		req := onKey(user(accountK, "alice"), "kms:Encrypt").keyPolicy(defaultPolicy(t))
-		req.Context = context
+		req.Context = answers(func(*Key) Values { return Void() })
 		req.identity(identityOf(t, `{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": `+c+`}`))
 		wantOutcome(t, req, ImplicitDeny)
 		req.identity(identityOf(t, allowAll+`, {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": `+c+`}`))

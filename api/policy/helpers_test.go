@@ -20,6 +20,12 @@ const (
 	allOfK   = "arn:aws:kms:us-west-2:111122223333:*"
 )
 
+// answers is a context that computes its values.
+type answers func(*Key) Values
+
+// Lookup implements Context.
+func (f answers) Lookup(k *Key) Values { return f(k) }
+
 func root(account string) *Principal {
 	return &Principal{Kind: Root, ARN: "arn:aws:iam::" + account + ":root", Account: account}
 }

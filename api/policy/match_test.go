@@ -103,7 +103,12 @@ func TestBudget(t *testing.T) {
 		req := onKey(user(accountK, "alice"), "kms:Encrypt").keyPolicy(p).with(value, "kms:EncryptionContext:b="+strings.Repeat("b", 1000))
 		if what == "many values" {
 			req.EncryptionContext = many
-			req.Context = &CallContext{Caller: req.Principal, EncryptionContext: many}
+			req.Context = answers(func(k *Key) Values {
+				if k.ID == KeyEncryptionContextKeys {
+					return PairKeys(many)
+				}
+				return Lookup(many, k.Variable)
+			})
 		}
 		var e evaluation
 		if d := e.decide(req, nil); d.Allowed() != c.allowed {

@@ -1,4 +1,4 @@
-package api
+package facts
 
 import (
 	"fmt"
@@ -8,21 +8,22 @@ import (
 	"github.com/trentkms/trent/region/fault"
 )
 
-// engine is a caller as the policy engine sees it: its principal and its compiled policies. It is made once per caller.
-type engine struct {
-	principal policy.Principal
-	identity  []*policy.Policy
-	boundary  *policy.Policy
-	session   []*policy.Policy
+// Subject is a caller as the policy engine sees it: its principal and its compiled policies. It is immutable.
+type Subject struct {
+	Principal policy.Principal
+	// Identity has the policies of the caller's standing, in their order.
+	Identity []*policy.Policy
+	Boundary *policy.Policy
+	Session  []*policy.Policy
 }
 
-// engineOf compiles what decides about a caller.
-func engineOf(c *region.Caller) (*engine, error) {
-	if e, ok := c.Engine.Load().(*engine); ok {
+// SubjectOf compiles what decides about a caller, once per caller.
+func SubjectOf(c *region.Caller) (*Subject, error) {
+	if e, ok := c.Engine.Load().(*Subject); ok {
 		return e, nil
 	}
-	e := &engine{principal: policy.Principal{ARN: c.ARN, Account: c.Account}}
-	p := &e.principal
+	e := &Subject{Principal: policy.Principal{ARN: c.ARN, Account: c.Account}}
+	p := &e.Principal
 	switch c.Kind {
 	case region.PrincipalRoot:
 		p.Kind = policy.Root
@@ -47,11 +48,11 @@ func engineOf(c *region.Caller) (*engine, error) {
 }
 
 // stand adds the policies of a user or role and its session.
-func (e *engine) stand(c *region.Caller) (err error) {
+func (e *Subject) stand(c *region.Caller) (err error) {
 	d := c.Standing
-	e.principal.IdentityID, e.principal.IdentityARN = d.Identity.ID, d.IdentityARN
+	e.Principal.IdentityID, e.Principal.IdentityARN = d.Identity.ID, d.IdentityARN
 	for i := range d.Policies {
-		if e.identity, err = compiled(e.identity, &d.Policies[i], policy.IdentityPolicy); err != nil {
+		if e.Identity, err = compiled(e.Identity, &d.Policies[i], policy.IdentityPolicy); err != nil {
 			return err
 		}
 	}
@@ -60,10 +61,10 @@ func (e *engine) stand(c *region.Caller) (err error) {
 		if err != nil {
 			return err
 		}
-		e.boundary = one[0]
+		e.Boundary = one[0]
 	}
 	for i := range d.Session {
-		if e.session, err = compiled(e.session, &d.Session[i], policy.SessionPolicy); err != nil {
+		if e.Session, err = compiled(e.Session, &d.Session[i], policy.SessionPolicy); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package api
+package facts
 
 import (
 	"strings"
@@ -10,40 +10,37 @@ import (
 )
 
 // ofIdentity are the keys about the caller's identity and session, and those of IAM and STS requests (spec 05 GLB-01).
-func (c *conditionContext) ofIdentity(k *policy.Key) (policy.Values, bool) {
-	caller := c.x.call.Caller
+func (c *Conditions) ofIdentity(k *policy.Key) (policy.Values, bool) {
+	caller := c.Call.Caller
 	if v, ok := c.ofProvider(k); ok {
 		return v, true
 	}
 	switch k.ID {
 	case policy.KeyPrincipalArn:
-		if caller.Kind == region.PrincipalService {
+		switch {
+		case caller.Kind == region.PrincipalService || caller.Web != nil:
 			return policy.Absent(), true
-		}
-		if caller.Kind == region.PrincipalRoleSession {
+		case caller.Kind == region.PrincipalRoleSession:
 			return policy.One(caller.Standing.IdentityARN), true
-		}
-		if caller.Web != nil {
-			return policy.Absent(), true
 		}
 		return policy.One(caller.ARN), true
 	case policy.KeyPrincipalTag:
 		return policy.Lookup(tagPairs(principalTags(caller)), k.Variable), true
 	case policy.KeyResourceTag:
-		if c.t.Key == nil {
+		if c.Target.Key == nil {
 			return policy.Lookup(c.resourceTags(), k.Variable), true
 		}
 	case policy.KeyTokenIssueTime, policy.KeySourceIdentity, policy.KeyMultiFactorAuthPresent:
 		return ofSession(k, caller.Session), true
 	}
-	if c.t.Conditions.IAM == nil {
+	if c.Target.Conditions.IAM == nil {
 		return policy.Values{}, false
 	}
-	return c.ofIAM(k, c.t.Conditions.IAM)
+	return c.ofIAM(k, c.Target.Conditions.IAM)
 }
 
 // ofIAM are the keys whose values are members of an IAM or STS request.
-func (c *conditionContext) ofIAM(k *policy.Key, in *region.IAMConditions) (policy.Values, bool) {
+func (c *Conditions) ofIAM(k *policy.Key, in *region.IAMConditions) (policy.Values, bool) {
 	switch k.ID {
 	case policy.KeySTSExternalID:
 		return policy.NonEmpty(in.ExternalID), true
@@ -70,14 +67,14 @@ func (c *conditionContext) ofIAM(k *policy.Key, in *region.IAMConditions) (polic
 }
 
 // resourceTags are the tags of the user, role or managed policy that the call is about.
-func (c *conditionContext) resourceTags() tagPairs {
+func (c *Conditions) resourceTags() tagPairs {
 	switch {
-	case c.t.Identity != nil:
-		return tagPairs(c.t.Identity.Tags)
-	case c.t.Policy != nil:
-		return tagPairs(c.t.Policy.Tags)
-	case c.t.Provider != nil:
-		return tagPairs(c.t.Provider.Tags)
+	case c.Target.Identity != nil:
+		return tagPairs(c.Target.Identity.Tags)
+	case c.Target.Policy != nil:
+		return tagPairs(c.Target.Policy.Tags)
+	case c.Target.Provider != nil:
+		return tagPairs(c.Target.Provider.Tags)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package api
+package facts
 
 import (
 	"strconv"
@@ -10,15 +10,18 @@ import (
 	"github.com/trentkms/trent/region/shape"
 )
 
-// conditionContext yields the condition keys of one target (spec 05 sections 5 and 6), computed when a policy asks for them.
+// Conditions yields the condition keys of one target of a call (spec 05 sections 5 and 6), computed when a policy asks for them.
 // Which keys exist for which operation is the permissions reference's business, not this type's.
-type conditionContext struct {
-	x *exchange
-	t *region.Target
+type Conditions struct {
+	Service *region.Service
+	Call    *region.Call
+	Target  *region.Target
+	// Connection answers the keys about what the request came over; nil if it came over nothing, in a simulation.
+	Connection policy.Context
 }
 
 // Lookup implements policy.Context.
-func (c *conditionContext) Lookup(k *policy.Key) policy.Values {
+func (c *Conditions) Lookup(k *policy.Key) policy.Values {
 	if v, ok := c.ofRequest(k); ok {
 		return v
 	}
@@ -32,8 +35,8 @@ func (c *conditionContext) Lookup(k *policy.Key) policy.Values {
 }
 
 // ofRequest are the keys whose values are members of the request.
-func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
-	cond := &c.t.Conditions
+func (c *Conditions) ofRequest(k *policy.Key) (policy.Values, bool) {
+	cond := &c.Target.Conditions
 	switch k.ID {
 	case policy.KeyBypassPolicyLockoutSafetyCheck:
 		return optionalFlag(cond.BypassLockout), true
@@ -42,13 +45,13 @@ func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
 	case policy.KeyEncryptionAlgorithm:
 		return policy.NonEmpty(cond.EncryptionAlgorithm), true
 	case policy.KeyEncryptionContext:
-		return policy.Lookup((*contextPairs)(&cond.EncryptionContext), k.Variable), true
+		return policy.Lookup((*ContextPairs)(&cond.EncryptionContext), k.Variable), true
 	case policy.KeyEncryptionContextKeys:
-		return policy.PairKeys((*contextPairs)(&cond.EncryptionContext)), true
+		return policy.PairKeys((*ContextPairs)(&cond.EncryptionContext)), true
 	case policy.KeyExpirationModel:
 		return policy.NonEmpty(cond.ExpirationModel), true
 	case policy.KeyGrantConstraintType, policy.KeyGrantOperations, policy.KeyGranteePrincipal, policy.KeyRetiringPrincipal:
-		return ofGrant(k, c.t.Grant), true
+		return ofGrant(k, c.Target.Grant), true
 	case policy.KeyKeyAgreementAlgorithm:
 		return policy.NonEmpty(cond.KeyAgreementAlgorithm), true
 	case policy.KeyMacAlgorithm:
@@ -62,7 +65,7 @@ func (c *conditionContext) ofRequest(k *policy.Key) (policy.Values, bool) {
 	case policy.KeyPrimaryRegion:
 		return policy.NonEmpty(cond.PrimaryRegion), true
 	case policy.KeyRequestAlias:
-		return policy.NonEmpty(c.t.RequestAlias), true
+		return policy.NonEmpty(c.Target.RequestAlias), true
 	case policy.KeyRotationPeriodInDays:
 		return number(int64(cond.RotationPeriodDays)), true
 	case policy.KeyScheduleKeyDeletionPendingWindowInDays:
@@ -114,9 +117,9 @@ func constraintName(t fsm.ConstraintType) string {
 }
 
 // ofKey are the keys whose values are properties of the KMS key, or, for CreateKey, of the key that is asked for.
-func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
-	spec, usage, origin, multi := c.t.Conditions.KeySpec, c.t.Conditions.KeyUsage, c.t.Conditions.KeyOrigin, c.t.Conditions.MultiRegion
-	if key := c.t.Key; key != nil {
+func (c *Conditions) ofKey(k *policy.Key) (policy.Values, bool) {
+	spec, usage, origin, multi := c.Target.Conditions.KeySpec, c.Target.Conditions.KeyUsage, c.Target.Conditions.KeyOrigin, c.Target.Conditions.MultiRegion
+	if key := c.Target.Key; key != nil {
 		spec, usage, origin, multi = key.Spec, key.Usage, key.Origin, shape.Some(key.MultiRegion)
 	}
 	switch k.ID {
@@ -129,7 +132,7 @@ func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
 	case policy.KeyMultiRegion:
 		return optionalFlag(multi), true
 	case policy.KeyMultiRegionKeyType:
-		if c.t.Key.Replica() {
+		if c.Target.Key.Replica() {
 			return policy.One(string(shape.MultiRegionKeyReplica)), true
 		}
 		if multi.Value {
@@ -139,27 +142,27 @@ func (c *conditionContext) ofKey(k *policy.Key) (policy.Values, bool) {
 	case policy.KeyResourceAliases:
 		return c.aliases(), true
 	case policy.KeyTrailingDaysWithoutKeyUsage:
-		if c.t.Key == nil {
+		if c.Target.Key == nil {
 			return policy.Absent(), true
 		}
-		days := c.x.srv.service.TrailingDays(c.x.call.State, c.t.Key, c.x.call.Now)
+		days := c.Service.TrailingDays(c.Call.State, c.Target.Key, c.Call.Now)
 		return policy.One(strconv.FormatInt(days, 10)), true
 	case policy.KeyResourceTag:
-		if c.t.Key == nil {
+		if c.Target.Key == nil {
 			return policy.Absent(), true
 		}
-		return policy.Lookup(tagPairs(c.t.Key.Tags), k.Variable), true
+		return policy.Lookup(tagPairs(c.Target.Key.Tags), k.Variable), true
 	}
 	return policy.Values{}, false
 }
 
 // aliases are the names of all aliases of the key. Above the quota they prove nothing (spec 05 KCK-13).
-func (c *conditionContext) aliases() policy.Values {
-	key := c.t.Key
+func (c *Conditions) aliases() policy.Values {
+	key := c.Target.Key
 	if key == nil {
 		return policy.Absent()
 	}
-	st := c.x.call.State
+	st := c.Call.State
 	if key.AliasCount > st.Quotas().AliasesPerKey {
 		return policy.Void()
 	}
@@ -171,8 +174,8 @@ func (c *conditionContext) aliases() policy.Values {
 }
 
 // global are the keys of every request.
-func (c *conditionContext) global(k *policy.Key) policy.Values {
-	caller := c.x.call.Caller
+func (c *Conditions) global(k *policy.Key) policy.Values {
+	caller := c.Call.Caller
 	switch k.ID {
 	case policy.KeyCallerAccount, policy.KeyPrincipalAccount, policy.KeyPrincipalType, policy.KeyUserID, policy.KeyUsername:
 		return ofCaller(k, caller)
@@ -181,19 +184,18 @@ func (c *conditionContext) global(k *policy.Key) policy.Values {
 		policy.KeyPrincipalServiceNamesList:
 		return c.ofService(k)
 	case policy.KeyCurrentTime:
-		return policy.One(c.x.call.Now.UTC().Format(time.RFC3339))
+		return policy.One(c.Call.Now.UTC().Format(time.RFC3339))
 	case policy.KeyEpochTime:
-		return policy.One(strconv.FormatInt(c.x.call.Now.Unix(), 10))
+		return policy.One(strconv.FormatInt(c.Call.Now.Unix(), 10))
 	case policy.KeyRequestedRegion:
-		return policy.One(c.x.srv.service.Region())
+		return policy.One(c.Service.Region())
 	case policy.KeyResourceAccount:
-		return policy.NonEmpty(c.t.Account)
-	case policy.KeyUserAgent:
-		return policy.NonEmpty(c.x.r.UserAgent())
-	case policy.KeyReferer:
-		return policy.NonEmpty(c.x.r.Referer())
+		return policy.NonEmpty(c.Target.Account)
 	}
-	return c.hop(k)
+	if c.Connection == nil {
+		return policy.Absent()
+	}
+	return c.Connection.Lookup(k)
 }
 
 // ofCaller are the keys about who calls. The bearer of a provider's token is nobody of any account.
@@ -241,14 +243,14 @@ func number(n int64) policy.Values {
 	return policy.One(strconv.FormatInt(n, 10))
 }
 
-// contextPairs are an encryption context as the engine reads it.
-type contextPairs shape.EncryptionContext
+// ContextPairs are an encryption context as the engine reads it.
+type ContextPairs shape.EncryptionContext
 
 // Len implements policy.Pairs.
-func (p *contextPairs) Len() int { return (*shape.EncryptionContext)(p).Len() }
+func (p *ContextPairs) Len() int { return (*shape.EncryptionContext)(p).Len() }
 
 // Pair implements policy.Pairs.
-func (p *contextPairs) Pair(i int) (string, string) {
+func (p *ContextPairs) Pair(i int) (string, string) {
 	pair := (*shape.EncryptionContext)(p).At(i)
 	return pair.Key, pair.Value
 }
