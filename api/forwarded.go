@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"time"
 
 	"github.com/trentkms/trent/api/audit"
 	"github.com/trentkms/trent/api/policy"
-	"github.com/trentkms/trent/api/query"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
@@ -167,31 +165,8 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 	if !x.arrive() {
 		return nil, errors.New("too many requests in flight")
 	}
-	x.fail(x.protectForeign(ctx))
-	if x.op != nil && x.audits() {
-		if err := x.writeRecord(context.Background()); err != nil {
-			x.out = nil
-			x.fail(recordFault(err))
-		}
-	}
+	x.settle(ctx, x)
 	return x.reply(ctx)
-}
-
-// protectForeign is protect for a request of another region: only what changes identities is decided for others.
-func (x *queryExchange) protectForeign(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	form, err := query.ParseForm(x.body)
-	if err != nil {
-		return fault.New(fault.ValidationException, "%s", err.Error())
-	}
-	if x.decode(form); x.op == nil || !x.op.Write {
-		return fault.New(fault.UnsupportedOperationException, "The operation is not decided for other Regions.")
-	}
-	return x.run(ctx)
 }
 
 // reply is what the region that asks is to tell its client.
@@ -214,12 +189,6 @@ func (x *queryExchange) reply(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return json.Marshal(&a)
-}
-
-// claimant is the caller of a request that another region has received. It has signed for that one; the home has its secret, or opens its
-// session, and knows first when they end.
-func (x *queryExchange) claimant(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
-	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scopeIn(x.from))
 }
 
 // hasSecret tells whether an answer must not cross to another region as it is.

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -58,37 +56,25 @@ func (d operatorDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path: strings.TrimPrefix(r.URL.Path, OperatorPrefix),
 	}
 	defer x.wipe()
-	defer x.leave()
 	w.Header().Set("X-Amzn-Requestid", x.id)
-	if err := x.readBody(w); err != nil {
-		x.refuse(w, err)
+	x.pass(w, x)
+}
+
+// answer refuses the request, or hands it to the operator API, whose own bounds hold from here on, since some requests take longer than a
+// client's may.
+func (x *operatorExchange) answer(w http.ResponseWriter) {
+	if x.fault != nil {
+		x.refuse(w)
 		return
 	}
-	if !x.arrive() {
-		x.refuse(w, fault.Unavailable(errors.New("too many requests in flight")))
-		return
-	}
-	ctx := withDeadline(r.Context(), time.Now().Add(d.server.timeout))
-	defer ctx.cancel()
-	if err := x.protect(ctx); err != nil {
-		x.fault = fault.From(err)
-		if x.audits() {
-			if err := x.writeRecord(context.Background(), x.fault.Code.AuditCode(), x.fault.Message); err != nil {
-				x.fault = recordFault(err)
-			}
-		}
-		x.refuse(w, x.fault)
-		return
-	}
-	// The operator's own bounds hold from here on, since some requests take longer than a client's may.
-	q := r.Clone(r.Context())
+	q := x.r.Clone(x.r.Context())
 	q.URL.Path, q.URL.RawPath = x.path, ""
 	q.Body, q.ContentLength = http.NoBody, int64(len(x.body))
 	if len(x.body) > 0 {
 		q.Body = readCloser{bytes.NewReader(x.body)}
 	}
 	a := &operatorAnswer{ResponseWriter: w, x: x}
-	d.api.Handler.ServeHTTP(a, q)
+	x.api.Handler.ServeHTTP(a, q)
 	if !a.begun {
 		a.WriteHeader(http.StatusOK)
 	}
@@ -101,18 +87,8 @@ type readCloser struct{ *bytes.Reader }
 // Close implements io.Closer.
 func (readCloser) Close() error { return nil }
 
-// protect turns a panic into an internal error.
-func (x *operatorExchange) protect(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	return x.decide(ctx)
-}
-
-// decide finds out who asks, and whether they may.
-func (x *operatorExchange) decide(ctx context.Context) (err error) {
+// run finds out who asks, and whether they may; the answer then performs what they ask.
+func (x *operatorExchange) run(ctx context.Context) (err error) {
 	if x.sig, err = sigv4.Parse(x.r); err != nil {
 		return signatureFault(err)
 	}
@@ -122,18 +98,14 @@ func (x *operatorExchange) decide(ctx context.Context) (err error) {
 	u.Path, u.RawPath = x.path, ""
 	q.URL = &u
 	x.target, x.readOnly = x.api.Action(&q)
+	if err := x.begin(ctx, (*edge)(&x.exchange)); err != nil {
+		return err
+	}
 	s := x.srv.service
-	st, err := s.View(ctx)
-	if err != nil {
+	if err := x.authenticate(ctx, scope{s.Region(), operatorService}); err != nil {
 		return err
 	}
-	now := s.Now()
-	x.call = region.Call{State: st, Now: now, RequestID: x.id, EventID: newID(), Operation: x.target, Edge: (*edge)(&x.exchange)}
-	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, scope{s.Region(), operatorService})
-	if err != nil {
-		return err
-	}
-	x.call.Caller = caller
+	caller := x.call.Caller
 	switch {
 	case caller.Kind == region.PrincipalService:
 		return fault.Denied("User: %s is not authorized to perform: %s:%s", caller.ARN, operatorService, x.target)
@@ -144,37 +116,34 @@ func (x *operatorExchange) decide(ctx context.Context) (err error) {
 	if err := x.admit(ctx); err != nil {
 		return err
 	}
-	account := s.OperatorAccount(st)
+	account := s.OperatorAccount(x.call.State)
 	if account == "" { // an action on nobody's resource would be allowed to administrators of every account
 		return fault.Unavailable(errors.New("the region has no operator's account"))
 	}
 	t := region.Target{Permission: operatorService + ":" + x.target, Account: account, ARN: s.OperatorARN(account)}
 	x.call.Targets = append(x.call.Targets, t)
-	d, err := x.srv.authz.decide(&x.exchange, &x.call.Targets[0])
-	if err != nil {
-		return err
-	}
-	x.call.Decisions = append(x.call.Decisions, d)
-	return nil
+	return x.authorize()
 }
 
-// writeRecord writes the record of a call, with its error if there is one.
-func (x *operatorExchange) writeRecord(ctx context.Context, code, message string) error {
-	c := &x.call
-	r := audit.Record{
-		UserIdentity: identityOf(c.Caller), EventTime: c.Now, EventSource: operatorSource, EventName: x.target,
-		AWSRegion: x.srv.service.Region(), SourceIPAddress: clientIP(x.r.RemoteAddr), UserAgent: x.r.UserAgent(),
-		RequestID: c.RequestID, EventID: c.EventID, RecipientAccountID: c.Caller.Account, TLSDetails: x.tlsDetails(),
-		ReadOnly: x.readOnly, VPCEndpointID: x.via.VpceID, ErrorCode: code, ErrorMessage: message,
-		RequestParameters: append(append(audit.AppendString([]byte(`{"method":`), x.r.Method), `,"path":`...), append(audit.AppendString(nil, x.path), '}')...),
-	}
+// audits tells whether a record is due before the answer begins: for a refusal. The answer itself has the record of what was performed.
+func (x *operatorExchange) audits() bool { return x.fault != nil && x.exchange.audits() }
+
+// writeRecord writes the record of a refusal.
+func (x *operatorExchange) writeRecord(ctx context.Context) error {
+	return x.record(ctx, x.fault.Code.AuditCode(), x.fault.Message)
+}
+
+// record writes the record of a call, with its error if there is one.
+func (x *operatorExchange) record(ctx context.Context, code, message string) error {
+	r := x.common()
+	r.EventSource, r.ReadOnly, r.ErrorCode, r.ErrorMessage = operatorSource, x.readOnly, code, message
+	r.RequestParameters = append(append(audit.AppendString([]byte(`{"method":`), x.r.Method), `,"path":`...), append(audit.AppendString(nil, x.path), '}')...)
 	return x.srv.audit.Append(ctx, r.AppendJSON(nil))
 }
 
 // refuse answers what is not performed, and counts it.
-func (x *operatorExchange) refuse(w http.ResponseWriter, err error) {
-	f := fault.From(err)
-	x.fault = f
+func (x *operatorExchange) refuse(w http.ResponseWriter) {
+	f := x.fault
 	status := f.Code.HTTPStatus()
 	switch {
 	case errors.Is(f, fault.UnknownOperationException):
@@ -227,7 +196,7 @@ func (a *operatorAnswer) WriteHeader(status int) {
 	if status >= http.StatusBadRequest {
 		code = http.StatusText(status)
 	}
-	if err := a.x.writeRecord(context.Background(), code, ""); err != nil {
+	if err := a.x.record(context.Background(), code, ""); err != nil {
 		a.mute, a.status = true, http.StatusServiceUnavailable
 		writeOperatorError(a.ResponseWriter, a.status, "the audit log takes no record; the request was performed all the same")
 		return

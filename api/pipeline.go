@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,59 +78,21 @@ func (x *exchange) run(ctx context.Context) error {
 	}
 	x.sig = sig
 	x.bodyHash = sha256.Sum256(x.body)
-	return x.retry(ctx)
-}
-
-// attempts is how often a change is decided in all: the last time with other changes of the key held back (design: nobody is
-// starved).
-const attempts = 3
-
-// retry performs the operation, and decides again on a newer state when a change met another one.
-func (x *exchange) retry(ctx context.Context) (err error) {
-	release := func() {}
-	defer func() { release() }()
-	for n := 1; ; n++ {
-		err = x.attempt(ctx)
-		var met *region.RetryError
-		if !errors.As(err, &met) {
-			return err
-		}
-		if n == attempts {
-			return fault.Unavailable(fmt.Errorf("decided %d times, the last time undisturbed: %w", n, err))
-		}
-		if n == attempts-1 && len(x.call.Targets) > 0 {
-			gate, through, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
-			if err != nil {
-				return fault.Unavailable(err)
-			}
-			x.gate, release = gate, through
-		}
-	}
+	return x.retry(ctx, x.attempt)
 }
 
 // attempt decides and performs the operation on one state.
 func (x *exchange) attempt(ctx context.Context) error {
-	st, err := x.srv.service.View(ctx)
-	if err != nil {
+	if err := x.begin(ctx, (*edge)(x)); err != nil {
 		return err
 	}
-	now := x.srv.service.Now()
-	x.call = region.Call{
-		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: (*edge)(x), Gate: x.gate,
-		Targets: x.room.targets[:0], Decisions: x.room.decisions[:0], Resources: x.room.resources[:0],
-	}
-	caller, err := x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, scope{x.srv.service.Region(), signedService})
-	if err != nil {
+	if err := x.authenticate(ctx, scope{x.srv.service.Region(), signedService}); err != nil {
 		return err
 	}
-	x.call.Caller = caller
-	if caller.Kind == region.PrincipalService {
-		if err := x.serviceCall(ctx, st, now); err != nil {
+	if x.call.Caller.Kind == region.PrincipalService {
+		if err := x.serviceCall(ctx, x.call.State, x.call.Now); err != nil {
 			return err
 		}
-	}
-	if x.call.EventID == "" {
-		x.call.EventID = newID()
 	}
 	if err := x.admit(ctx); err != nil {
 		return err
@@ -143,10 +103,10 @@ func (x *exchange) attempt(ctx context.Context) error {
 	case x.invalid != nil:
 		return x.invalid
 	}
-	if x.op.Class == Write && !x.op.isDryRun(x.in) {
-		if done, err := x.repeat(ctx); done || err != nil {
-			return err
-		}
+	if x.op.Class == Write && !x.op.isDryRun(x.in) && x.remembered() {
+		var err error
+		x.out, err = x.op.again(x.srv.service, ctx, &x.call, x.in)
+		return err
 	}
 	return x.decideAndDo(ctx)
 }
@@ -169,12 +129,8 @@ func (x *exchange) decideAndDo(ctx context.Context) (err error) {
 	if err := x.resolve(ctx); err != nil {
 		return err
 	}
-	for i := range c.Targets {
-		d, err := x.srv.authz.decide(x, &c.Targets[i])
-		if err != nil {
-			return err
-		}
-		c.Decisions = append(c.Decisions, d)
+	if err := x.authorize(); err != nil {
+		return err
 	}
 	if err := x.charge(ctx); err != nil {
 		return err
@@ -242,29 +198,6 @@ func (x *exchange) checkKeys() error {
 		}
 	}
 	return nil
-}
-
-// repeat answers a change that has taken effect before, at the first attempt of the same call.
-func (x *exchange) repeat(ctx context.Context) (done bool, err error) {
-	c := &x.call
-	x.identify()
-	first, ok := c.State.Repeat(c.CommandID, c.Attempt, c.Signature)
-	if !ok || planted.Bug(planted.IgnoreRetryIDs) {
-		return false, nil
-	}
-	c.Objects = first.Objects
-	x.out, err = x.op.again(x.srv.service, ctx, c, x.in)
-	return true, err
-}
-
-// protect turns a panic into InternalFailure, so that one request cannot take the node down; the operator gets the stack.
-func (x *exchange) protect(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	return x.run(ctx)
 }
 
 func (x *exchange) wipeOutput() {

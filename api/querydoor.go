@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/trentkms/trent/api/awsjson"
 	"github.com/trentkms/trent/api/query"
 	"github.com/trentkms/trent/api/sigv4"
-	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/iamfault"
@@ -53,39 +51,7 @@ func isForm(v string) bool {
 func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, via *Endpoint) {
 	x := &queryExchange{exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: newID()}, api: s.doors[0]}
 	defer x.wipe()
-	defer x.leave()
-	err := x.readBody(w) // before the request counts as in flight, as in serve
-	x.target = ""
-	if err != nil {
-		x.fail(err)
-		x.answer(w)
-		return
-	}
-	if !x.arrive() {
-		x.fail(fault.Unavailable(errors.New("too many requests in flight")))
-		x.answer(w)
-		return
-	}
-	ctx := withDeadline(r.Context(), time.Now().Add(s.timeout))
-	defer ctx.cancel()
-	x.fail(x.protect(ctx))
-	if x.op != nil && x.audits() {
-		if err := x.writeRecord(context.Background()); err != nil {
-			x.out = nil
-			x.fail(recordFault(err))
-		}
-	}
-	x.answer(w)
-}
-
-// protect turns a panic into an internal error.
-func (x *queryExchange) protect(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Panicked(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	return x.run(ctx)
+	x.pass(w, x)
 }
 
 // wipe overwrites what the request and the answer held.
@@ -121,6 +87,9 @@ func (x *queryExchange) run(ctx context.Context) error {
 		return iamfault.ValidationError("%s", err.Error())
 	}
 	x.decode(form)
+	if x.from != "" && (x.op == nil || !x.op.Write) {
+		return fault.New(fault.UnsupportedOperationException, "The operation is not decided for other Regions.")
+	}
 	x.bodyHash = sha256.Sum256(x.body)
 	if _, bearer := x.in.(region.Bearer); bearer {
 		if x.query != nil {
@@ -129,24 +98,7 @@ func (x *queryExchange) run(ctx context.Context) error {
 	} else if x.sig, err = sigv4.Parse(x.r); err != nil {
 		return signatureFault(err)
 	}
-	for n := 1; ; n++ {
-		err = x.attempt(ctx)
-		var met *region.RetryError
-		if !errors.As(err, &met) {
-			return err
-		}
-		if n == attempts {
-			return fault.Unavailable(fmt.Errorf("decided %d times: %w", n, err))
-		}
-		if n == attempts-1 && len(x.call.Targets) > 0 {
-			gate, release, err := x.srv.service.Hold(ctx, x.call.Targets[0].ARN)
-			if err != nil {
-				return fault.Unavailable(err)
-			}
-			defer release()
-			x.gate = gate
-		}
-	}
+	return x.retry(ctx, x.attempt)
 }
 
 // decode finds the operation and decodes the form. What is wrong with either is told once the caller is known.
@@ -176,25 +128,16 @@ func (x *queryExchange) decode(form *query.Form) {
 
 // attempt decides and performs the operation on one state.
 func (x *queryExchange) attempt(ctx context.Context) error {
-	st, err := x.srv.service.View(ctx)
-	if err != nil {
+	if err := x.begin(ctx, &queryEdge{(*edge)(&x.exchange), x}); err != nil {
 		return err
 	}
-	now := x.srv.service.Now()
-	x.call = region.Call{
-		State: st, Now: now, RequestID: x.id, EventID: x.call.EventID, Operation: x.target, Edge: &queryEdge{(*edge)(&x.exchange), x}, Gate: x.gate,
-	}
-	caller, err := x.caller(ctx, st, now)
-	if err != nil {
+	if err := x.authenticate(ctx); err != nil {
 		return err
-	}
-	x.call.Caller = caller
-	if x.call.EventID == "" {
-		x.call.EventID = newID()
 	}
 	if err := x.admit(ctx); err != nil {
 		return err
 	}
+	caller := x.call.Caller
 	if caller.Kind == region.PrincipalService {
 		// Services call KMS alone: what they are shown of others must not become credentials.
 		return fault.Denied("User: %s is not authorized to perform: %s:%s", caller.ARN, x.api.Service, x.target)
@@ -206,44 +149,39 @@ func (x *queryExchange) attempt(ctx context.Context) error {
 		// Credentials of GetSessionToken without a second factor are not for IAM.
 		return signatureFault(sigv4.UnrecognizedClient())
 	}
-	if home := st.Home(); home != nil && x.op.Write {
+	if home := x.call.State.Home(); home != nil && x.op.Write {
 		if x.from != "" {
 			return fault.Unavailable(errors.New("the region is not the home of identities any more"))
 		}
 		return x.forward(ctx, home)
 	}
-	if x.op.Write {
-		x.identify()
-		if first, ok := st.Repeat(x.call.CommandID, x.call.Attempt, x.call.Signature); ok {
-			x.call.Objects = first.Objects
-			x.out, err = x.op.Again(ctx, x.srv.service, &x.call, x.in)
-			return err
-		}
+	if x.op.Write && x.remembered() {
+		var err error
+		x.out, err = x.op.Again(ctx, x.srv.service, &x.call, x.in)
+		return err
 	}
 	return x.decideAndDo(ctx)
 }
 
-// caller is who has signed the request, or who brings a token in the place of a signature.
-func (x *queryExchange) caller(ctx context.Context, st *fsm.State, now time.Time) (*region.Caller, error) {
+// authenticate finds out who has signed the request, or who brings a token in the place of a signature. What another region has received
+// was signed for that one; the home has the signer's secret, or opens its session, and knows first when they end.
+func (x *queryExchange) authenticate(ctx context.Context) error {
+	c, signedIn := &x.call, x.srv.service.Region()
 	if x.from != "" {
-		return x.claimant(ctx, st, now)
+		signedIn = x.from
+	} else if in, ok := x.in.(region.Bearer); ok && x.sig == nil {
+		caller, err := x.srv.bearers.bearer(ctx, c.State, in, c.Now)
+		if err != nil {
+			return err
+		}
+		c.Caller = caller
+		return nil
 	}
-	if in, ok := x.in.(region.Bearer); ok && x.sig == nil {
-		return x.srv.bearers.bearer(ctx, st, in, now)
-	}
-	return x.srv.authn.authenticate(ctx, st, x.sig, x.bodyHash, now, x.scope())
-}
-
-// scope is what the request has to be signed for: this API, in this region or in the one that stands for all.
-func (x *queryExchange) scope() scope { return x.scopeIn(x.srv.service.Region()) }
-
-// scopeIn is what a request has to be signed for in a region.
-func (x *queryExchange) scopeIn(region string) scope {
-	want := scope{region, x.api.Service}
+	want := scope{signedIn, x.api.Service}
 	if x.sig.Scope().Region == globalRegion {
 		want.region = globalRegion
 	}
-	return want
+	return x.exchange.authenticate(ctx, want)
 }
 
 func (x *queryExchange) decideAndDo(ctx context.Context) (err error) {
@@ -262,12 +200,8 @@ func (x *queryExchange) decideAndDo(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for i := range c.Targets {
-		d, err := x.srv.authz.decide(&x.exchange, &c.Targets[i])
-		if err != nil {
-			return assumeFault(err, c.Caller, &c.Targets[i])
-		}
-		c.Decisions = append(c.Decisions, d)
+	if err := x.authorize(); err != nil {
+		return assumeFault(err, c.Caller, &c.Targets[len(c.Decisions)])
 	}
 	x.out, err = x.op.Do(ctx, x.srv.service, c, x.in)
 	return err
@@ -305,6 +239,8 @@ func (x *queryExchange) fail(err error) {
 	if err == nil {
 		return
 	}
+	wipeCredentials(x.out)
+	x.out = nil
 	if errors.As(err, &x.bad) {
 		return
 	}

@@ -21,6 +21,9 @@ func (e *queryEdge) Record(_ *region.Call, out any) []byte {
 	return r.AppendJSON(nil)
 }
 
+// audits tells whether the edge writes a record: not for what is no operation.
+func (x *queryExchange) audits() bool { return x.op != nil && x.exchange.audits() }
+
 // writeRecord writes the record of a read, a refusal or a repeat.
 func (x *queryExchange) writeRecord(ctx context.Context) error {
 	r := x.record()
@@ -50,12 +53,8 @@ func (x *queryExchange) foreignRole() string {
 // record fills what all records of IAM and STS have in common.
 func (x *queryExchange) record() audit.Record {
 	c := &x.call
-	r := audit.Record{
-		UserIdentity: identityOf(c.Caller), EventTime: c.Now, EventSource: x.api.Source, EventName: x.target,
-		AWSRegion: x.srv.service.Region(), SourceIPAddress: clientIP(x.r.RemoteAddr), UserAgent: x.r.UserAgent(),
-		RequestID: c.RequestID, EventID: c.EventID, RecipientAccountID: c.Caller.Account, TLSDetails: x.tlsDetails(),
-		ReadOnly: !x.op.Write, VPCEndpointID: x.via.VpceID,
-	}
+	r := x.common()
+	r.EventSource, r.ReadOnly = x.api.Source, !x.op.Write
 	for i := range c.Targets {
 		if t := &c.Targets[i]; t.Assumed && i == 0 {
 			r.Resources = []audit.Resource{{AccountID: t.Account, Type: "AWS::IAM::Role", ARN: t.ARN}}

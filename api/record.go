@@ -101,12 +101,8 @@ func (x *exchange) foreignOwners() (owners []string) {
 // record fills what all records have in common.
 func (x *exchange) record() audit.Record {
 	c := &x.call
-	r := audit.Record{
-		UserIdentity: identityOf(c.Caller), EventTime: c.Now, EventName: x.target, AWSRegion: x.srv.service.Region(),
-		SourceIPAddress: clientIP(x.r.RemoteAddr), UserAgent: x.r.UserAgent(), RequestID: c.RequestID, EventID: c.EventID,
-		ReadOnly: x.readOnly(), RecipientAccountID: c.Caller.Account, Resources: x.room.recorded[:0],
-		TLSDetails: x.tlsDetails(), VPCEndpointID: x.via.VpceID,
-	}
+	r := x.common()
+	r.ReadOnly, r.Resources = x.readOnly(), x.room.recorded[:0]
 	if strings.Contains(x.target, "CustomKeyStore") {
 		r.Resources = nil // these operations have none at all (spec 03 AUD-20)
 	}

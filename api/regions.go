@@ -127,19 +127,6 @@ func (a *authenticator) claimed(st *fsm.State, c *region.Claim, now time.Time) (
 	return caller, err
 }
 
-// authorize decides every target of the call.
-func (x *exchange) authorize() error {
-	c := &x.call
-	for i := range c.Targets {
-		d, err := x.srv.authz.decide(x, &c.Targets[i])
-		if err != nil {
-			return err
-		}
-		c.Decisions = append(c.Decisions, d)
-	}
-	return nil
-}
-
 // decideReplica decides whether a replica may be made here: kms:CreateKey, kms:TagResource, the key policy, the quotas (spec 07 REP-09).
 func (x *exchange) decideReplica(ctx context.Context, q *region.Question) (*region.Verdict, error) {
 	c, s := &x.call, x.srv.service

@@ -180,39 +180,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, via *Endpoint) {
 	x := newExchange(s, via, r)
 	defer x.release()
 	defer x.wipe()
-	// The body comes first: a request counts as in flight once it is here, so that clients that send slowly hold no place.
-	if err := x.readBody(w); err != nil {
-		x.fault = fault.From(err)
-		x.answer(w)
-		return
-	}
-	defer x.leave()
-	if !x.arrive() {
-		x.fault = fault.Unavailable(errors.New("too many requests in flight"))
-		x.answer(w)
-		return
-	}
-	ctx := withDeadline(r.Context(), time.Now().Add(s.timeout))
-	defer ctx.cancel()
-	x.serve(ctx, w)
+	x.target = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
+	x.pass(w, x)
 }
 
-// serve works on the request, writes its record, then its answer.
-func (x *exchange) serve(ctx context.Context, w http.ResponseWriter) {
-	if err := x.protect(ctx); err != nil {
-		x.fault = fault.From(err)
-		if x.op != nil { // operations that are not performed declare nothing that would say so
-			x.fault = x.fault.ForOperation(x.target)
-		}
+// fail notes what the client is told.
+func (x *exchange) fail(err error) {
+	if err == nil {
+		return
 	}
-	if x.audits() {
-		// The client's going away does not undo what was done: the record is written all the same.
-		if err := x.writeRecord(context.Background()); err != nil {
-			x.wipeOutput()
-			x.fault = recordFault(err)
-		}
+	x.wipeOutput()
+	x.fault = fault.From(err)
+	if x.op != nil { // operations that are not performed declare nothing that would say so
+		x.fault = x.fault.ForOperation(x.target)
 	}
-	x.answer(w)
 }
 
 // contentTypeOf is the first Content-Type.
@@ -231,7 +212,6 @@ func isJSON11(v string) bool {
 
 // readBody reads the body into a pooled buffer.
 func (x *exchange) readBody(w http.ResponseWriter) error {
-	x.target = strings.TrimPrefix(x.r.Header.Get("X-Amz-Target"), targetPrefix)
 	if x.r.ContentLength > maxBody {
 		return fault.New(fault.RequestEntityTooLargeException, "The request body exceeds %d bytes.", maxBody)
 	}
