@@ -83,7 +83,7 @@ func (a *authorizer) request(x *exchange, t *region.Target) (*policy.Request, er
 	if err != nil {
 		return nil, err
 	}
-	x.room.context = facts.Conditions{Service: a.service, Call: &x.call, Target: t, Connection: (*connection)(x)}
+	x.room.context = facts.Conditions{Service: a.service, Call: &x.call, Target: t, Connection: (*connection)(x), From: x.from}
 	x.room.request = policy.Request{
 		Principal: &who.Principal, Action: a.action(t.Permission), Resource: a.resource(x, t), Context: &x.room.context,
 		EncryptionContext: (*facts.ContextPairs)(&t.Conditions.EncryptionContext),

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/trentkms/trent/api/audit"
@@ -146,7 +148,7 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 		return s.service.PerformAct(ctx, from, f.RequestID, f.Act)
 	}
 	uri, err := url.ParseRequestURI(f.URI)
-	if err != nil || len(f.Body) > maxForm {
+	if err != nil || !f.valid() {
 		return nil, errors.New("unreadable request")
 	}
 	r := &http.Request{
@@ -158,7 +160,7 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 	}
 	via := &Endpoint{VpceID: f.Via.VpceID, VpcID: f.Via.VpcID, Secure: f.Via.Secure}
 	x := &queryExchange{
-		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body}, api: s.doors[0], from: from,
+		exchange: exchange{srv: s, via: via, r: r, start: time.Now(), id: f.RequestID, body: f.Body, from: from}, api: s.doors[0],
 	}
 	defer x.wipe()
 	defer x.leave()
@@ -167,6 +169,38 @@ func (s *Server) DecideForwarded(ctx context.Context, from string, request []byt
 	}
 	x.settle(ctx, x)
 	return x.reply(ctx)
+}
+
+// maxForwardedHead bounds what a forwarded request has beside its body, in bytes; listeners take less.
+const maxForwardedHead = 128 << 10
+
+// vpceID and vpcID are what endpoints are called (package config).
+var (
+	vpceID = regexp.MustCompile(`^vpce-[0-9a-f]{17}$`)
+	vpcID  = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
+)
+
+// valid holds what another region says of a request to what a node sees of one: it becomes values of condition keys and parts of records.
+func (f *forwardedRequest) valid() bool {
+	head := len(f.URI) + len(f.Host)
+	for name, values := range f.Header {
+		for _, v := range values {
+			head += len(name) + len(v)
+		}
+		head += len(name)
+	}
+	_, err := netip.ParseAddrPort(f.Remote)
+	switch {
+	case !region.ValidRequestID(f.RequestID), f.Method != http.MethodPost, head > maxForwardedHead, len(f.Body) > maxForm:
+		return false
+	case f.Length != -1 && f.Length != int64(len(f.Body)), len(f.Encoding) > 1 || len(f.Encoding) == 1 && f.Encoding[0] != "chunked":
+		return false
+	case err != nil:
+		return false
+	case f.TLS != nil && f.TLS.Version != tls.VersionTLS12 && f.TLS.Version != tls.VersionTLS13:
+		return false
+	}
+	return (f.Via.VpceID == "" || vpceID.MatchString(f.Via.VpceID)) && (f.Via.VpcID == "" || f.Via.VpceID != "" && vpcID.MatchString(f.Via.VpcID))
 }
 
 // reply is what the region that asks is to tell its client.

@@ -67,7 +67,7 @@ func (x *operatorExchange) answer(w http.ResponseWriter) {
 		x.refuse(w)
 		return
 	}
-	q := x.r.Clone(x.r.Context())
+	q := x.r.Clone(region.WithAsker(x.r.Context(), region.Asker{By: x.call.Caller.ARN, AccessKeyID: x.call.Caller.AccessKeyID, RequestID: x.id}))
 	q.URL.Path, q.URL.RawPath = x.path, ""
 	q.Body, q.ContentLength = http.NoBody, int64(len(x.body))
 	if len(x.body) > 0 {

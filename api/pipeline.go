@@ -26,6 +26,8 @@ type exchange struct {
 	r     *http.Request
 	start time.Time
 	id    string // x-amzn-RequestId, the same as requestID in the audit record
+	// from is the region that has received a request which this one decides as the home of the identities, "" for its own.
+	from string
 
 	body     []byte  // in buf; wiped at the end, since it carries plaintext
 	buf      *[]byte // pooled

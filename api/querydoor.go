@@ -35,10 +35,8 @@ type queryExchange struct {
 	op    *query.Operation
 	query error // what to answer instead of performing the operation, told after authentication
 	bad   *iamfault.Error
-	// relayed is the home's answer to a request about identities that live in another region; from is, in the home, the region that has
-	// received such a request, "" otherwise.
+	// relayed is the home's answer to a request about identities that live in another region.
 	relayed *forwardedAnswer
-	from    string
 }
 
 // isForm accepts the content type of a form with any parameters.

@@ -101,7 +101,7 @@ func TestQuotaRules(t *testing.T) {
 	foreign := func(operation string) func() error {
 		return func() error {
 			if v := l.asked(region.Question{
-				Operation: operation, RequestID: "request-1", Account: owner, KeyID: replicaID, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS",
+				Operation: operation, RequestID: aRequest, Account: owner, KeyID: replicaID, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS",
 				PrimaryRegion: "us-east-1", Caller: region.Claim{Account: owner, Principal: region.RootPrincipal, SourceIP: "192.0.2.1"},
 			}); v.Fault != "" {
 				return errors.New(v.Fault + ": " + v.Message)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/trentkms/trent/api/throttle"
@@ -23,6 +24,9 @@ func (s *Server) AnswerRegion(ctx context.Context, _ string, question []byte) ([
 	var q region.Question
 	if err := json.Unmarshal(question, &q); err != nil {
 		return nil, errors.New("unreadable question")
+	}
+	if _, err := netip.ParseAddr(q.Caller.SourceIP); err != nil || !region.ValidRequestID(q.RequestID) {
+		return nil, errors.New("unreadable question") // they become values of condition keys and parts of records
 	}
 	st, err := s.service.View(ctx)
 	if err != nil {

@@ -26,7 +26,10 @@ func (l *grantLab) asked(q region.Question) region.Verdict {
 	return v
 }
 
-const replicaID = "mrk-0123456789abcdef0123456789abcdef"
+const (
+	replicaID = "mrk-0123456789abcdef0123456789abcdef"
+	aRequest  = "01234567-89ab-4def-8123-456789abcdef"
+)
 
 // TestQuestionsOfOtherRegions: what a caller of another region may do here is decided on this region's own state, with the caller's own
 // identity, and refusals are recorded here.
@@ -45,7 +48,7 @@ func TestQuestionsOfOtherRegions(t *testing.T) {
 	}
 	question := func(principal string) region.Question {
 		return region.Question{
-			Operation: "CreateKey", RequestID: "request-1", Account: owner, KeyID: replicaID, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS",
+			Operation: "CreateKey", RequestID: aRequest, Account: owner, KeyID: replicaID, Spec: "SYMMETRIC_DEFAULT", Usage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS",
 			Caller: region.Claim{Account: owner, Principal: principal, AccessKeyID: "AKIA1", SourceIP: "192.0.2.1", UserAgent: "agent"},
 		}
 	}
@@ -53,7 +56,7 @@ func TestQuestionsOfOtherRegions(t *testing.T) {
 	if v.Fault != "" || !strings.Contains(v.Policy, "key-default-1") {
 		t.Fatalf("a caller with kms:CreateKey: %+v", v)
 	}
-	for _, want := range []string{`"eventName":"CreateKey"`, "user/maker", `"requestID":"request-1"`, "192.0.2.1", replicaID, `"keyState":"Creating"`} {
+	for _, want := range []string{`"eventName":"CreateKey"`, "user/maker", `"requestID":"` + aRequest + `"`, "192.0.2.1", replicaID, `"keyState":"Creating"`} {
 		if !strings.Contains(string(v.Record), want) {
 			t.Errorf("the record of the creation lacks %s: %s", want, v.Record)
 		}
@@ -85,11 +88,24 @@ func TestQuestionsOfOtherRegions(t *testing.T) {
 	if v := l.asked(primary); v.Fault != "NotFoundException" {
 		t.Errorf("a primary where there is no replica: %+v", v)
 	}
+	for _, change := range []func(*region.Question){
+		func(q *region.Question) { q.RequestID = "request-1" }, func(q *region.Question) { q.Caller.SourceIP = "somewhere" },
+	} {
+		q := question(id("maker"))
+		change(&q)
+		b, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := l.server.AnswerRegion(t.Context(), "eu-west-1", b); err == nil {
+			t.Errorf("request %q from %q: %s", q.RequestID, q.Caller.SourceIP, v)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refusals := 0
 	for _, r := range l.records {
-		if strings.Contains(string(r), `"errorCode":"AccessDenied`) && strings.Contains(string(r), "request-1") {
+		if strings.Contains(string(r), `"errorCode":"AccessDenied`) && strings.Contains(string(r), aRequest) {
 			refusals++
 		}
 	}

@@ -85,6 +85,7 @@ func identitiesOfRegions(t *testing.T, s *trenttest.Server) {
 			t.Errorf("users in %s: %+v", name, users)
 		}
 	}
+	operate(t, s, other, urls[other], "account", "create", "444455556666")
 	recordedAtHome(t, s)
 
 	do(as(s.AccessKeyID, s.Secret, home, urls[home]).iam.DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{UserName: user, AccessKeyId: k.AccessKeyId})).ok(t)
@@ -101,7 +102,8 @@ func identitiesOfRegions(t *testing.T, s *trenttest.Server) {
 	homeIsLost(t, s, urls, home, other)
 }
 
-// recordedAtHome: the home's audit log has the change once, with the caller's own identity.
+// recordedAtHome: the home's audit log has the change once, with the caller's own identity, or, of what operators do, with who has asked for it
+// as the other region says.
 func recordedAtHome(t *testing.T, s *trenttest.Server) {
 	t.Helper()
 	records, err := s.Records()
@@ -111,6 +113,18 @@ func recordedAtHome(t *testing.T, s *trenttest.Server) {
 	made := slices.DeleteFunc(records, func(r trenttest.Record) bool { return r.EventName != "CreateUser" })
 	if len(made) != 1 || made[0].AWSRegion != "us-east-1" || made[0].RequestID == "" {
 		t.Errorf("records of CreateUser at home: %+v", made)
+	}
+	if records, err = s.Records(); err != nil {
+		t.Fatal(err)
+	}
+	made = slices.DeleteFunc(records, func(r trenttest.Record) bool { return r.EventName != "CreateAccount" })
+	if len(made) != 1 {
+		t.Fatalf("records of CreateAccount at home: %+v", made)
+	}
+	said := made[0].ServiceEventDetails
+	if said["receivedInRegion"] != "eu-west-1" || said["requestedBy"] != "arn:aws:iam::111122223333:root" || said["requestedByAccessKeyId"] != s.AccessKeyID ||
+		said["receivedRequestId"] == nil || made[0].UserIdentity["type"] != "AWSService" && made[0].UserIdentity["invokedBy"] == nil {
+		t.Errorf("CreateAccount at home: %v by %v", said, made[0].UserIdentity)
 	}
 }
 

@@ -60,11 +60,11 @@ func (s *Service) CreateAccount(ctx context.Context, id string) (*NewAccount, er
 		out := new(NewAccount)
 		return out, s.askHome(ctx, st, &IdentityAct{Name: "CreateAccount", Account: id}, out)
 	}
-	return s.createAccount(ctx, st, id, "")
+	return s.createAccount(ctx, st, id, origin{})
 }
 
-// createAccount makes an account in the home of the identities; from is the region that was asked, "" for this one.
-func (s *Service) createAccount(ctx context.Context, st *fsm.State, id, from string) (*NewAccount, error) {
+// createAccount makes an account in the home of the identities; by is where it was asked for.
+func (s *Service) createAccount(ctx context.Context, st *fsm.State, id string, by origin) (*NewAccount, error) {
 	if !arn.ValidAccount(id) {
 		return nil, ErrAccountID
 	}
@@ -87,7 +87,7 @@ func (s *Service) createAccount(ctx context.Context, st *fsm.State, id, from str
 		return nil, err
 	}
 	event := func(name string) OperatorEvent {
-		return OperatorEvent{Name: name, At: s.Now(), Details: askedIn([]Note{{"account", id}, {"accessKeyId", accessKeyID}}, from)}
+		return OperatorEvent{Name: name, At: s.Now(), Details: by.notes([]Note{{"account", id}, {"accessKeyId", accessKeyID}})}
 	}
 	if err := s.proposeOperator(ctx, st, &fsm.PutAccount{Account: fsm.Account{ID: id, CreatedAt: now}}, event("CreateAccount")); err != nil {
 		return nil, err

@@ -140,10 +140,22 @@ func (f *regionsLab) homeAdopted(t *testing.T) {
 // decidedAtHome: what operators do in the follower is done at home, and known to the follower when it is answered.
 func (f *regionsLab) decidedAtHome(t *testing.T) {
 	b := f.labs[regionB].service
-	made, err := b.CreateAccount(t.Context(), "444455556666")
+	var recorded []OperatorEvent
+	f.labs[regionA].service.cfg.RecordOperator = func(ev OperatorEvent) []byte {
+		recorded = append(recorded, ev) // before the act is answered
+		return []byte(`{}`)
+	}
+	const request = "01234567-89ab-4def-8123-456789abcdef"
+	who := WithAsker(t.Context(), Asker{By: "arn:aws:iam::111122223333:user/ann", AccessKeyID: "AKIAIOSFODNN7EXAMPLE", RequestID: request})
+	made, err := b.CreateAccount(who, "444455556666")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(recorded) != 2 || fmt.Sprint(recorded[0].Details[2:]) != "[{receivedInRegion eu-west-1} {requestedBy arn:aws:iam::111122223333:user/ann} "+
+		"{requestedByAccessKeyId AKIAIOSFODNN7EXAMPLE} {receivedRequestId "+request+"}]" {
+		t.Errorf("recorded at home: %+v", recorded)
+	}
+	f.actsAreHeldToTheirForm(t)
 	if f.state(regionA).Account("444455556666") == nil {
 		t.Error("the account is not at home")
 	}
@@ -151,9 +163,12 @@ func (f *regionsLab) decidedAtHome(t *testing.T) {
 	if _, err := b.CreateAccount(t.Context(), "444455556666"); !errors.Is(err, ErrAccountExists) {
 		t.Errorf("the same account again: %v", err)
 	}
-	service, err := b.RegisterService(t.Context(), "ssm")
+	service, err := b.RegisterService(WithAsker(t.Context(), Asker{By: "admin socket of node node-1"}), "ssm")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if last := recorded[len(recorded)-1]; last.Name != "CreateService" || fmt.Sprint(last.Details[2:]) != "[{receivedInRegion eu-west-1} {requestedBy admin socket of node node-1}]" {
+		t.Errorf("recorded at home: %+v", last)
 	}
 	f.opens(regionA, service.AccessKeys[0].AccessKeyID, shape.NewSecret([]byte(service.AccessKeys[0].SecretAccessKey)))
 	if !b.Registered(f.state(regionB), "ssm.amazonaws.com") {
@@ -164,6 +179,33 @@ func (f *regionsLab) decidedAtHome(t *testing.T) {
 	}
 	if err := b.PutRootAccessKey(t.Context(), labAccount, "AKIANEW", shape.NewSecret([]byte("s"))); err == nil || !strings.Contains(err.Error(), regionA) {
 		t.Errorf("root credentials made in a region that is not the home: %v", err)
+	}
+}
+
+// actsAreHeldToTheirForm: what a region says of who has asked there is a text of the form that nodes give it, or the act is refused.
+func (f *regionsLab) actsAreHeldToTheirForm(t *testing.T) {
+	home := f.labs[regionA].service
+	const id = "ACTABCDEFGHIJKLMNOPQ"
+	for _, c := range []struct {
+		name, id string
+		asker    *Asker
+		good     bool
+	}{
+		{"of a region that does not say who", id, nil, true},
+		{"of a user", id, &Asker{By: "arn:aws:iam::111122223333:user/ann", AccessKeyID: "AKIAIOSFODNN7EXAMPLE", RequestID: "01234567-89ab-4def-8123-456789abcdef"}, true},
+		{"without an id", "", nil, false},
+		{"with an id of its own", "ACTABCDEFGHIJKLMNOP\n", nil, false},
+		{"of nobody", id, &Asker{}, false},
+		{"of a text without end", id, &Asker{By: strings.Repeat("a", 2000)}, false},
+		{"of two lines", id, &Asker{By: "a\nb"}, false},
+		{"of what is no text", id, &Asker{By: "\xff"}, false},
+		{"with an access key that is none", id, &Asker{By: "a", AccessKeyID: "AKIA\"}"}, false},
+		{"with a request that is none", id, &Asker{By: "a", RequestID: "1"}, false},
+	} {
+		reply, err := home.PerformAct(t.Context(), regionB, c.id, &IdentityAct{Name: "DeleteService", Service: "none", Asker: c.asker})
+		if (err == nil) != c.good || c.good && !strings.Contains(string(reply), ErrNoService.Error()) {
+			t.Errorf("an act %s: %s, %v", c.name, reply, err)
+		}
 	}
 }
 

@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
 
 	"github.com/trentkms/trent/fsm"
 )
 
 // What operators do to identities, in a region that is not their home: the home does it. Who may ask for it, the region has decided that was
-// asked; the home records which region that was.
+// asked; the home records which region that was, and who has asked there, as that region says.
 
 // IdentityAct is something that an operator does to identities.
 type IdentityAct struct {
@@ -19,6 +22,68 @@ type IdentityAct struct {
 	Account     string `json:"account,omitempty"`
 	Service     string `json:"service,omitempty"`
 	AccessKeyID string `json:"accessKeyId,omitempty"`
+	// Asker is who has asked for it, nil of a region that does not say.
+	Asker *Asker `json:"asker,omitempty"`
+}
+
+// Asker is who has asked for something that an operator does, as the node knows that was asked.
+type Asker struct {
+	// By is the ARN of the caller, or says over which admin socket it came.
+	By string `json:"by"`
+	// AccessKeyID is that of the caller, RequestID that of its request, whose record that region has; "" of an admin socket.
+	AccessKeyID string `json:"accessKeyId,omitempty"`
+	RequestID   string `json:"requestId,omitempty"`
+}
+
+// askerKey is where a context has its Asker.
+type askerKey struct{}
+
+// WithAsker returns a context of what somebody has asked for.
+func WithAsker(ctx context.Context, a Asker) context.Context {
+	return context.WithValue(ctx, askerKey{}, &a)
+}
+
+// maxAsker bounds Asker.By, in bytes: more than the longest ARN of a principal.
+const maxAsker = 1024
+
+var (
+	// actID is what names an act on its way; requestID is what names a request of a client (x-amzn-RequestId).
+	actID       = regexp.MustCompile(`^ACT[A-Z2-7]{17}$`)
+	requestID   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	accessKeyID = regexp.MustCompile(`^[A-Z0-9]{16,128}$`)
+)
+
+// ValidRequestID tells whether an id has the form of those that nodes give to requests.
+func ValidRequestID(id string) bool { return requestID.MatchString(id) }
+
+// valid holds what another region says to the form that it has.
+func (a *Asker) valid() bool {
+	text := !strings.ContainsFunc(a.By, func(r rune) bool { return r < ' ' || r > unicode.MaxASCII })
+	return a.By != "" && len(a.By) <= maxAsker && text && (a.AccessKeyID == "" || accessKeyID.MatchString(a.AccessKeyID)) && (a.RequestID == "" || ValidRequestID(a.RequestID))
+}
+
+// origin is where something was asked for, in the home of the identities: in a region that follows, or, if it is zero, here.
+type origin struct {
+	region string
+	asker  *Asker
+}
+
+// notes adds the origin to the details of a record.
+func (o origin) notes(details []Note) []Note {
+	if o.region == "" {
+		return details
+	}
+	details = append(details, Note{"receivedInRegion", o.region})
+	if a := o.asker; a != nil {
+		details = append(details, Note{"requestedBy", a.By})
+		if a.AccessKeyID != "" {
+			details = append(details, Note{"requestedByAccessKeyId", a.AccessKeyID})
+		}
+		if a.RequestID != "" {
+			details = append(details, Note{"receivedRequestId", a.RequestID})
+		}
+	}
+	return details
 }
 
 // actRequest is an act on its way; package api reads it too.
@@ -43,6 +108,7 @@ func (s *Service) askHome(ctx context.Context, st *fsm.State, act *IdentityAct, 
 	if err != nil {
 		return err
 	}
+	act.Asker, _ = ctx.Value(askerKey{}).(*Asker)
 	b, err := json.Marshal(actRequest{id, act})
 	if err != nil {
 		return err
@@ -76,6 +142,9 @@ func (s *Service) askHome(ctx context.Context, st *fsm.State, act *IdentityAct, 
 
 // PerformAct performs an act for a region that follows this one and returns the answer. An error means that nothing was done.
 func (s *Service) PerformAct(ctx context.Context, from, requestID string, act *IdentityAct) ([]byte, error) {
+	if !actID.MatchString(requestID) || act.Asker != nil && !act.Asker.valid() {
+		return nil, errors.New("unreadable request")
+	}
 	st, err := s.View(ctx)
 	if err != nil {
 		return nil, errors.New("the region cannot read its state now")
@@ -83,14 +152,15 @@ func (s *Service) PerformAct(ctx context.Context, from, requestID string, act *I
 	if st.Home() != nil {
 		return nil, errors.New("the region is not the home of identities any more")
 	}
+	by := origin{from, act.Asker}
 	var result any
 	switch act.Name {
 	case "CreateAccount":
-		result, err = s.createAccount(ctx, st, act.Account, from)
+		result, err = s.createAccount(ctx, st, act.Account, by)
 	case "CreateService":
-		result, err = s.registerService(ctx, st, act.Service, from)
+		result, err = s.registerService(ctx, st, act.Service, by)
 	case "DeleteService":
-		err = s.deleteService(ctx, st, act.Service, act.AccessKeyID, from)
+		err = s.deleteService(ctx, st, act.Service, act.AccessKeyID, by)
 	default:
 		return nil, errors.New("the region knows no such act: upgrade it")
 	}
@@ -109,12 +179,4 @@ func (s *Service) PerformAct(ctx context.Context, from, requestID string, act *I
 		}
 	}
 	return json.Marshal(a)
-}
-
-// askedIn notes in which region something was asked for, "" for this one.
-func askedIn(details []Note, region string) []Note {
-	if region == "" {
-		return details
-	}
-	return append(details, Note{"receivedInRegion", region})
 }

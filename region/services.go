@@ -105,11 +105,11 @@ func (s *Service) RegisterService(ctx context.Context, name string) (*Registered
 		out := new(RegisteredService)
 		return out, s.askHome(ctx, st, &IdentityAct{Name: "CreateService", Service: name}, out)
 	}
-	return s.registerService(ctx, st, name, "")
+	return s.registerService(ctx, st, name, origin{})
 }
 
-// registerService registers a service in the home of the identities; from is the region that was asked, "" for this one.
-func (s *Service) registerService(ctx context.Context, st *fsm.State, name, from string) (*RegisteredService, error) {
+// registerService registers a service in the home of the identities; by is where it was asked for.
+func (s *Service) registerService(ctx context.Context, st *fsm.State, name string, by origin) (*RegisteredService, error) {
 	if len(name) > maxServiceName || !serviceNamePattern.MatchString(name) || strings.HasSuffix(name, "."+s.cfg.Region) {
 		return nil, ErrServiceName
 	}
@@ -135,7 +135,7 @@ func (s *Service) registerService(ctx context.Context, st *fsm.State, name, from
 		return nil, err
 	}
 	row.Principal = fsm.ServicePrefix + name
-	if err := s.proposeOperator(ctx, st, &fsm.PutServiceKey{AccessKey: *row}, s.serviceEvent("CreateService", name, id, from)); err != nil {
+	if err := s.proposeOperator(ctx, st, &fsm.PutServiceKey{AccessKey: *row}, s.serviceEvent("CreateService", name, id, by)); err != nil {
 		return nil, err
 	}
 	return &RegisteredService{name, ServicePrincipal(name), []ServiceAccessKey{{id, string(secret.Bytes()), millis(row.CreatedAt)}}}, nil
@@ -174,18 +174,18 @@ func (s *Service) DeleteService(ctx context.Context, name, accessKeyID string) e
 	if st.Home() != nil {
 		return s.askHome(ctx, st, &IdentityAct{Name: "DeleteService", Service: name, AccessKeyID: accessKeyID}, nil)
 	}
-	return s.deleteService(ctx, st, name, accessKeyID, "")
+	return s.deleteService(ctx, st, name, accessKeyID, origin{})
 }
 
-// deleteService is DeleteService in the home of the identities; from is the region that was asked, "" for this one.
-func (s *Service) deleteService(ctx context.Context, st *fsm.State, name, accessKeyID, from string) error {
+// deleteService is DeleteService in the home of the identities; by is where it was asked for.
+func (s *Service) deleteService(ctx context.Context, st *fsm.State, name, accessKeyID string, by origin) error {
 	found := false
 	for k := range st.AccessKeysOf(s.OperatorAccount(st), fsm.ServicePrefix+name) {
 		if accessKeyID != "" && k.ID != accessKeyID {
 			continue
 		}
 		found = true
-		if err := s.proposeOperator(ctx, st, &fsm.DeleteAccessKey{ID: k.ID}, s.serviceEvent("DeleteService", name, k.ID, from)); err != nil {
+		if err := s.proposeOperator(ctx, st, &fsm.DeleteAccessKey{ID: k.ID}, s.serviceEvent("DeleteService", name, k.ID, by)); err != nil {
 			return err
 		}
 	}
@@ -195,8 +195,8 @@ func (s *Service) deleteService(ctx context.Context, st *fsm.State, name, access
 	return nil
 }
 
-func (s *Service) serviceEvent(event, name, accessKeyID, from string) OperatorEvent {
-	return OperatorEvent{Name: event, At: s.Now(), Details: askedIn([]Note{{"service", name}, {"accessKeyId", accessKeyID}}, from)}
+func (s *Service) serviceEvent(event, name, accessKeyID string, by origin) OperatorEvent {
+	return OperatorEvent{Name: event, At: s.Now(), Details: by.notes([]Note{{"service", name}, {"accessKeyId", accessKeyID}})}
 }
 
 // Registered tells whether a policy names a registered service, by its principal plain or with the region.

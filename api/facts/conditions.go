@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ type Conditions struct {
 	Target  *region.Target
 	// Connection answers the keys about what the request came over; nil if it came over nothing, in a simulation.
 	Connection policy.Context
+	// From is the region that has received the request, if this one decides it as the home of identities; "" if that is this one.
+	From string
 }
 
 // Lookup implements policy.Context.
@@ -188,7 +191,7 @@ func (c *Conditions) global(k *policy.Key) policy.Values {
 	case policy.KeyEpochTime:
 		return policy.One(strconv.FormatInt(c.Call.Now.Unix(), 10))
 	case policy.KeyRequestedRegion:
-		return policy.One(c.Service.Region())
+		return policy.One(cmp.Or(c.From, c.Service.Region()))
 	case policy.KeyResourceAccount:
 		return policy.NonEmpty(c.Target.Account)
 	}

@@ -95,6 +95,9 @@ func (n *node) serveAdmin() error {
 	srv := &http.Server{
 		Handler: n.adminHandler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context {
+			return region.WithAsker(context.Background(), region.Asker{By: "admin socket of node " + n.cluster.Status().NodeID})
+		},
 	}
 	context.AfterFunc(n.life, func() { _ = srv.Close() })
 	go func() {
