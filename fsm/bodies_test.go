@@ -126,6 +126,7 @@ var unset = map[string]bool{
 	"InitRegion.Region.Restored":      true,
 	"InitRegion.Region.Keys":          true,
 	"InitRegion.Region.Reborn":        true,
+	"InitRegion.Region.Whole":         true,
 	"InitRegion.Region.Home":          true,
 	"InitRegion.Region.Operator":      true,
 	"InitRegion.Region.SharedFrom":    true,
@@ -146,17 +147,21 @@ var unset = map[string]bool{
 	"PutOtherRegion.Region.HeardIn":  true,
 	"PutOtherRegion.Region.HeardOf":  true,
 	"PutOtherRegion.Region.Forgets":  true,
+	"PutOtherRegion.Region.Lives":    true,
 	"PutOtherRegion.Region.By":       true,
 	"AdmitRegion.Region.Fence":       true,
 	"AdmitRegion.Region.Position":    true,
 	"AdmitRegion.Region.HeardIn":     true,
 	"AdmitRegion.Region.HeardOf":     true,
 	"AdmitRegion.Region.Forgets":     true,
+	"AdmitRegion.Region.Lives":       true,
 	"AdmitRegion.Region.By":          true,
-	"SyncKeys.Docs.Current":          true,
-	"SyncKeys.Docs.Gone":             true,
-	"SyncKeys.Docs.Refused":          true,
-	"PutIdentity.Identity.Groups":    true, // users only
+	// Written before there was such a field.
+	"MarkFeed.Lives":              true,
+	"SyncKeys.Docs.Current":       true,
+	"SyncKeys.Docs.Gone":          true,
+	"SyncKeys.Docs.Refused":       true,
+	"PutIdentity.Identity.Groups": true, // users only
 
 	"SyncIdentities.Full":                   true, // of a part with what is gone
 	"SyncIdentities.Rows.Accounts.Local":    true,

@@ -235,22 +235,53 @@ func (t *tx) leads(k *Key) outcome {
 }
 
 // unheard tells a restored region that there is a region which may know more than it does.
-func (v *tx) unheard() bool { return restoredAndUnheard(&v.view, v.d.region) }
+func (t *tx) unheard() bool { return t.d.region != nil && t.unheardIn(t.d.region, nil) }
 
-func restoredAndUnheard(v *view, r *Region) bool {
-	if r == nil || r.Restored == 0 {
+// lacksWord is unheard with a row of another region that is being put.
+func (t *tx) lacksWord(put *OtherRegion) bool { return t.unheardIn(t.d.region, put) }
+
+// unheardIn tells that a region of this row, restored, has not heard from all others. put takes the place of its row.
+func (v *view) unheardIn(r *Region, put *OtherRegion) bool {
+	if r.Restored == 0 || r.Whole == r.Restored {
 		return false
 	}
 	for o := range v.otherRegions() {
-		if o.State == RegionFederated && o.HeardIn != r.Restored {
+		if put != nil && o.Name == put.Name {
+			o = put
+		}
+		if o.State == RegionFederated && !v.heardFrom(r, o, put) {
 			return true
 		}
 	}
 	return false
 }
 
+// heardFrom tells that a restored region has taken over everything of another one, after that one had learned of the lives in which the
+// others are now. Before, it could have accepted something of an earlier life later, of which this region would know nothing.
+func (v *view) heardFrom(r *Region, o, put *OtherRegion) bool {
+	if r.Restored == 0 || r.Whole == r.Restored {
+		return true
+	}
+	if o.HeardIn != r.Restored {
+		return false
+	}
+	for _, l := range o.Lives {
+		other := v.otherRegion(l.Region)
+		if put != nil && l.Region == put.Name {
+			other = put
+		}
+		if other != nil && other.State == RegionFederated && other.Incarnation > l.Incarnation {
+			return false
+		}
+	}
+	return true
+}
+
 // Unheard tells that this region was restored and may still know less than another one: it is primary of nothing.
-func (s *State) Unheard() bool { return restoredAndUnheard(&s.view, s.region) }
+func (s *State) Unheard() bool { return s.region != nil && s.unheardIn(s.region, nil) }
+
+// Heard tells that this region knows everything that another one knew when this one, if it was restored, began its life.
+func (s *State) Heard(o *OtherRegion) bool { return s.region == nil || s.heardFrom(s.region, o, nil) }
 
 // UnheardOf returns the regions of a key's set that this region, restored from an older state, has not heard from since. Until
 // there are none the key encrypts nothing here.
@@ -260,8 +291,7 @@ func (s *State) UnheardOf(k *Key) (regions []string) {
 	}
 	for i := range k.Set.Members {
 		name := k.Set.Members[i].Region
-		o := s.otherRegion(name)
-		if o != nil && o.State == RegionFederated && o.HeardIn != s.region.Restored {
+		if o := s.otherRegion(name); o != nil && o.State == RegionFederated && !s.Heard(o) {
 			regions = append(regions, name)
 		}
 	}

@@ -50,6 +50,9 @@ type OtherRegion struct {
 	HeardOf uint64 `cbor:"15,keyasint,omitempty"`
 	// Forgets is the number of forgotten regions that the other one knew of when its changes were last taken over in full.
 	Forgets int `cbor:"16,keyasint,omitempty"`
+	// Lives are the incarnations in which the other one knew its regions when its changes were last taken over in full by this one,
+	// restored and not Whole yet.
+	Lives []RegionLife `cbor:"18,keyasint,omitempty"`
 	// By is the region that introduced it; only for a region in state RegionIntroduced.
 	By string `cbor:"17,keyasint,omitempty"`
 	// Sessions are the region's session keys, wrapped under this region's domain key.
@@ -58,6 +61,12 @@ type OtherRegion struct {
 	Follows bool `cbor:"30,keyasint,omitempty"`
 	// Allowed tells that this region's operator lets it.
 	Allowed bool `cbor:"31,keyasint,omitempty"`
+}
+
+// RegionLife is a region in the incarnation in which another one knows it: from an earlier one that other one accepts nothing any more.
+type RegionLife struct {
+	Region      string `cbor:"1,keyasint"`
+	Incarnation uint64 `cbor:"2,keyasint"`
 }
 
 // RegionState is how far the federation with a region is.
@@ -128,14 +137,15 @@ type BeginIncarnation struct {
 
 // MarkFeed records how far another region's changes were taken over. Incarnation is the one that they were read from; a higher
 // one than known begins at position 0. With Heard everything up to Position was taken over in full, from a region that knew
-// Forgets forgotten regions and this region's incarnation HeardIn.
+// Forgets forgotten regions, this region's incarnation HeardIn, and its own federated regions in Lives.
 type MarkFeed struct {
-	Region      string `cbor:"1,keyasint"`
-	Incarnation uint64 `cbor:"2,keyasint"`
-	Position    uint64 `cbor:"3,keyasint,omitempty"`
-	Heard       bool   `cbor:"4,keyasint,omitempty"`
-	HeardIn     uint64 `cbor:"5,keyasint,omitempty"`
-	Forgets     int    `cbor:"6,keyasint,omitempty"`
+	Region      string       `cbor:"1,keyasint"`
+	Incarnation uint64       `cbor:"2,keyasint"`
+	Position    uint64       `cbor:"3,keyasint,omitempty"`
+	Heard       bool         `cbor:"4,keyasint,omitempty"`
+	HeardIn     uint64       `cbor:"5,keyasint,omitempty"`
+	Forgets     int          `cbor:"6,keyasint,omitempty"`
+	Lives       []RegionLife `cbor:"7,keyasint,omitempty"`
 }
 
 // Kind implements Body.
@@ -185,6 +195,16 @@ func (r *Region) Incarnation() uint64 {
 	return uint64(r.CreatedAt)
 }
 
+// Lives are the regions that this one is federated with, in the incarnations in which it knows them, ordered by name.
+func (s *State) Lives() (all []RegionLife) {
+	for o := range s.otherRegions() {
+		if o.State == RegionFederated {
+			all = append(all, RegionLife{o.Name, o.Incarnation})
+		}
+	}
+	return all
+}
+
 // Forgets counts the regions that were forgotten.
 func (s *State) Forgets() int { return s.forgets() }
 
@@ -217,7 +237,7 @@ func (c *PutOtherRegion) check() error {
 	if err := checkLength("who introduced it", len(o.By), maxID); err != nil || (o.By != "") != (o.State == RegionIntroduced) {
 		return errors.Join(errors.New("who introduced a region is known of those that were introduced only"), err)
 	}
-	if o.Incarnation == 0 || len(o.Sessions) != 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 || o.Follows || o.Allowed {
+	if o.Incarnation == 0 || len(o.Sessions) != 0 || o.Fence != 0 || o.Position != 0 || o.HeardIn != 0 || o.HeardOf != 0 || o.Forgets != 0 || len(o.Lives) != 0 || o.Follows || o.Allowed {
 		return errors.New("a region without incarnation, or with what only synchronization writes")
 	}
 	if err := checkLength("number of addresses", len(o.Addresses), maxAddresses); err != nil {
@@ -253,7 +273,20 @@ func (c *MarkFeed) check() error {
 	if c.Incarnation == 0 || c.Heard != (c.HeardIn != 0) {
 		return errors.New("no incarnation")
 	}
-	return errors.Join(checkName("region", c.Region, maxID), checkLength("forgotten regions", c.Forgets, maxOtherRegions))
+	return errors.Join(checkName("region", c.Region, maxID), checkLength("forgotten regions", c.Forgets, maxOtherRegions), CheckLives(c.Lives))
+}
+
+// CheckLives holds what another region says of its regions' incarnations to what apply takes for granted. It is for whoever receives that.
+func CheckLives(all []RegionLife) error {
+	if err := checkLength("regions", len(all), maxOtherRegions); err != nil {
+		return err
+	}
+	for _, l := range all {
+		if err := checkName("region", l.Region, maxID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func applyPutRegionKeys(t *tx, c *PutRegionKeys) outcome {
@@ -297,6 +330,7 @@ func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 		if o.Incarnation == old.Incarnation {
 			o.Sessions = old.Sessions
 			o.Position, o.HeardIn, o.HeardOf, o.Forgets = old.Position, old.HeardIn, old.HeardOf, old.Forgets
+			o.Lives = old.Lives
 		}
 	}
 	o.Version = t.index
@@ -357,11 +391,18 @@ func applyMarkFeed(t *tx, c *MarkFeed) outcome {
 	o.Position = max(o.Position, c.Position)
 	if c.Heard && c.HeardIn == t.incarnation() {
 		o.HeardIn, o.HeardOf, o.Forgets = c.HeardIn, c.Incarnation, max(o.Forgets, c.Forgets)
+		if r := t.d.region; r.Restored != 0 && r.Whole != r.Restored {
+			o.Lives = c.Lives
+		}
 	}
-	if o.Incarnation == was.Incarnation && o.Position == was.Position && o.HeardIn == was.HeardIn && o.HeardOf == was.HeardOf && o.Forgets == was.Forgets {
+	if o.Incarnation == was.Incarnation && o.Position == was.Position && o.HeardIn == was.HeardIn && o.HeardOf == was.HeardOf &&
+		o.Forgets == was.Forgets && slices.Equal(o.Lives, was.Lives) {
 		return conflict("nothing new")
 	}
 	t.putOther(o)
+	if len(o.Lives) > 0 && !t.lacksWord(o) {
+		t.regionRow().Whole = t.d.region.Restored
+	}
 	return done()
 }
 
@@ -377,7 +418,7 @@ func (t *tx) source(name string, incarnation uint64) (*OtherRegion, outcome) {
 	}
 	o := *old
 	if incarnation > o.Incarnation {
-		o.Incarnation, o.Position, o.HeardOf, o.Forgets = incarnation, 0, 0, 0
+		o.Incarnation, o.Position, o.HeardOf, o.Forgets, o.Lives = incarnation, 0, 0, 0, nil
 		o.Sessions = nil
 	}
 	return &o, done()

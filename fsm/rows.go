@@ -198,6 +198,9 @@ type Region struct {
 	Keys *RegionKeys `cbor:"21,keyasint,omitempty"`
 	// Reborn tells that the state began a new cluster and has not begun its new incarnation yet (BeginIncarnation).
 	Reborn bool `cbor:"22,keyasint,omitempty"`
+	// Whole is Restored once everything was taken over from all regions after none of them accepted anything of an earlier life of
+	// another any more: from then on the region knows what there is to know of what it has lost.
+	Whole uint64 `cbor:"23,keyasint,omitempty"`
 	// Home is the region in which the identities are decided, nil if that is this one.
 	Home *HomeRegion `cbor:"30,keyasint,omitempty"`
 	// Operator is the account whose identities look after the region, "" if it is the one that the region was made with.

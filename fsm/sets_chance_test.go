@@ -24,7 +24,7 @@ func goldenSetBodies() []Body {
 		}, 20},
 		&ForgetRegion{"eu-west-1", 1_000_000},
 		&BeginIncarnation{8, "cluster-3"},
-		&MarkFeed{"eu-west-1", 9, 10, true, 11, 12},
+		&MarkFeed{"eu-west-1", 9, 10, true, 11, 12, nil},
 		&AdmitRegion{bytes.Repeat([]byte{0x31}, 32), OtherRegion{
 			Name: "ap-south-1", ClusterID: "cluster-3", Incarnation: 8, CA: []byte{0x27}, Addresses: []string{"host:2"}, Transport: []byte{0x28},
 			Mechanism: 4, Signing: []byte{0x29}, State: RegionFederated, CreatedAt: 1022, Version: 21,
@@ -87,7 +87,7 @@ func (c chance) setBody(ref KeyRef, k *Key) Body {
 	case 5, 6:
 		b := &MarkFeed{Region: other, Incarnation: incarnation, Position: uint64(c.Intn(50))}
 		if c.flag() {
-			b.Heard, b.HeardIn, b.Forgets = true, c.s.Region().Incarnation(), c.s.Forgets()
+			b.Heard, b.HeardIn, b.Forgets, b.Lives = true, c.s.Region().Incarnation(), c.s.Forgets(), c.s.Lives()
 		}
 		return b
 	case 7, 8:

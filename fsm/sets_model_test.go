@@ -230,7 +230,7 @@ func (w *world) hear(r, from *modelRegion, reliable bool) {
 	if gone() {
 		return
 	}
-	forgets := from.lab.state().Forgets()
+	forgets, lives := from.lab.state().Forgets(), from.lab.state().Lives()
 	if body := w.tell(from); body != nil && (body.Docs[0].Gone || body.Docs[0].member(r.name) != nil) {
 		w.do(r, body)
 		if d := &body.Docs[0]; len(r.lab.state().Lacks(d)) > 0 {
@@ -240,7 +240,7 @@ func (w *world) hear(r, from *modelRegion, reliable bool) {
 	if gone() {
 		return
 	}
-	w.do(r, &MarkFeed{Region: from.name, Incarnation: from.lab.state().Region().Incarnation(), Heard: true, HeardIn: st.Region().Incarnation(), Forgets: forgets})
+	w.do(r, &MarkFeed{Region: from.name, Incarnation: from.lab.state().Region().Incarnation(), Heard: true, HeardIn: st.Region().Incarnation(), Forgets: forgets, Lives: lives})
 }
 
 // step does one thing at random.
@@ -442,8 +442,9 @@ func (w *world) settle() {
 func (w *world) fingerprint() (s string) {
 	for _, r := range w.regions {
 		for o := range r.lab.state().OtherRegions() {
-			s += fmt.Sprint(o.Incarnation, o.State, o.Forgets, o.HeardIn)
+			s += fmt.Sprint(o.Incarnation, o.State, o.Forgets, o.HeardIn, o.Lives)
 		}
+		s += fmt.Sprint(r.lab.state().Unheard())
 		if k := w.keyOf(r); k != nil {
 			set := k.Set
 			s += fmt.Sprint(r.name, k.Current, len(k.Materials), k.DeletionAt, set != nil)
@@ -524,6 +525,59 @@ func sameMaterials(k, lead *Key) bool {
 		}
 	}
 	return true
+}
+
+// TestEarlierLifeIsHeardNoMore: all regions are restored; the primary hears from the others while one of them still takes the word of
+// another one's earlier life. It leads only once nobody does any more, or two regions would make different versions of the same number.
+func TestEarlierLifeIsHeardNoMore(t *testing.T) {
+	w := newWorld(t, 1, "a-1", "b-1", "c-1")
+	a, b, c := w.regions[0], w.regions[1], w.regions[2]
+	rotate := func() Result {
+		w.next++
+		k := w.keyOf(a)
+		return w.do(a, &RotateKey{Key: w.key, From: k.Materials[k.Current].ID, Type: RotationOnDemand, Material: Material{
+			ID: materialID(w.next), Domain: 1, Blob: fmt.Append(nil, w.next), State: MaterialCurrent, AddedAt: w.time,
+		}})
+	}
+	for _, to := range []string{"b-1", "c-1"} {
+		w.do(a, &AddReplica{w.key, to, NewReplica{Policy: policy1}})
+	}
+	w.settle()
+	for _, r := range w.regions {
+		r.saved = r.lab.state()
+	}
+	if res := rotate(); res.Code != OK {
+		t.Fatal(res)
+	}
+	w.do(b, w.tell(a))
+	earlier := w.tell(b) // of what a makes once more below
+	for _, r := range w.regions {
+		w.restore(r)
+		w.begin(r)
+	}
+	w.hear(a, c, true)
+	w.hear(a, b, true)
+	if w.leading(a) || len(a.lab.state().UnheardOf(w.keyOf(a))) == 0 || rotate().Code == OK {
+		t.Error("a region leads while another one takes the word of an earlier life")
+	}
+	w.do(c, earlier)
+	w.settle()
+	if res := rotate(); res.Code != OK {
+		t.Errorf("the regions have heard from each other, and the primary cannot rotate: %+v", res)
+	}
+	w.settle()
+	if a.lab.state().Region().Whole != a.lab.state().Region().Restored {
+		t.Error("the region does not know that it has heard all")
+	}
+	// From now on another region's restore takes nothing from it.
+	b.saved = b.lab.state()
+	w.restore(b)
+	w.begin(b)
+	w.hear(b, a, true)
+	if !w.leading(a) {
+		t.Error("a region that has heard all leads no more, since another one was restored")
+	}
+	w.settle()
 }
 
 func modelSeeds(t *testing.T, otherwise int64) int64 {

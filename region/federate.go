@@ -290,7 +290,7 @@ func (r *Regions) Confirm(ctx context.Context, name string) error {
 
 // clearSynchronized takes out of a row what only synchronization writes.
 func clearSynchronized(o *fsm.OtherRegion) {
-	o.Fence, o.Position, o.HeardIn, o.HeardOf, o.Forgets, o.Version = 0, 0, 0, 0, 0, 0
+	o.Fence, o.Position, o.HeardIn, o.HeardOf, o.Forgets, o.Lives, o.Version = 0, 0, 0, 0, 0, nil, 0
 }
 
 func (r *Regions) find(ctx context.Context, name string) (*fsm.OtherRegion, error) {

@@ -232,7 +232,7 @@ func (e *Engine) Status() (all []Status) {
 		l := p.lag
 		s := Status{Region: o.Name, Incarnation: o.Incarnation, State: o.State, Position: o.Position, LastContact: p.lastCall, Delay: l.delay, Missing: l.missing}
 		p.Unlock()
-		s.Heard = !st.Unheard() || o.HeardIn == st.Region().Incarnation()
+		s.Heard = st.Heard(o)
 		s.Behind = time.Since(l.since(began, contact[o.Name]))
 		position := start
 		if l.asked {

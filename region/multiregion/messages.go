@@ -79,6 +79,8 @@ type answer struct {
 	From    int     `cbor:"14,keyasint,omitempty"`
 	Bundle  *Bundle `cbor:"15,keyasint,omitempty"`
 	Reply   []byte  `cbor:"16,keyasint,omitempty"`
+	// Lives of kindCompare are the incarnations in which the region knows the others that it is federated with.
+	Lives []fsm.RegionLife `cbor:"17,keyasint,omitempty"`
 	// Age is how many milliseconds ago the oldest of the changes told in Docs was made. Left, in the first part of a kindPull, is how
 	// many keys have changed in all, those told included.
 	Age  int64 `cbor:"30,keyasint,omitempty"`
@@ -198,6 +200,9 @@ func decodeAnswer(b []byte) (*answer, error) {
 	}
 	if b := a.SessionBundle; b != nil && len(b.Items) > fsm.MaxSessionKeys {
 		return nil, errors.New("multiregion: too many session keys")
+	}
+	if err := fsm.CheckLives(a.Lives); err != nil {
+		return nil, fmt.Errorf("multiregion: %w", err)
 	}
 	return &a, checkDocs(a.Docs)
 }

@@ -19,7 +19,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 	if o == nil || st.Region() == nil {
 		return nil
 	}
-	unheard := st.Region().Restored != 0 && o.HeardIn != st.Region().Restored || o.Forgets < st.Forgets()
+	unheard := !st.Heard(o) || o.Forgets < st.Forgets()
 	if all || unheard || o.Position == 0 {
 		return e.compare(ctx, region)
 	}
@@ -71,6 +71,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 		}
 		if first {
 			mark.Incarnation, mark.Position, mark.Forgets = a.Incarnation, a.Position, a.Forgets
+			mark.Lives = a.Lives
 		} else if a.Incarnation != mark.Incarnation {
 			return fmt.Errorf("region %s began a new incarnation during a comparison", region)
 		}

@@ -237,7 +237,7 @@ func compareAnswer(st *fsm.State, from string, r *request) *answer {
 			lists[b] = append(lists[b], en)
 		}
 	}
-	a := &answer{Position: st.Index()}
+	a := &answer{Position: st.Index(), Lives: st.Lives()}
 	for b, list := range lists {
 		if len(a.Entries) > 0 && len(a.Entries)+len(list) > maxEntries {
 			a.From = b
