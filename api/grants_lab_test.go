@@ -21,6 +21,7 @@ import (
 	"github.com/trentkms/trent/api"
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 	"github.com/trentkms/trent/region"
 	"github.com/trentkms/trent/region/shape"
@@ -57,7 +58,7 @@ type grantLab struct {
 func newGrantLab(t testing.TB) *grantLab {
 	t.Helper()
 	l := &grantLab{t: t, clients: make(map[string]*kms.Client)}
-	module, err := soft.Open(soft.Options{InMemory: true})
+	module, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,13 @@ import (
 
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
 func openSoft(tb testing.TB) hsm.Module {
 	tb.Helper()
-	m, err := soft.Open(soft.Options{InMemory: true})
+	m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/trentkms/trent/cluster"
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/keystate"
@@ -39,7 +40,7 @@ func newClockLab(t testing.TB) *clockLab {
 func newClockLabIn(t testing.TB, region string) *clockLab {
 	t.Helper()
 	l := &clockLab{t: t}
-	module, err := soft.Open(soft.Options{InMemory: true})
+	module, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package region
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 )
 
 // rotates has a node go on with rotations while it leads, as trent server does.
@@ -288,7 +287,7 @@ func TestRecoveryKeyIsPartOfRotations(t *testing.T) {
 	first := l.nodes[0]
 	l.rotates(first)
 	public := func() []byte {
-		key, err := rsa.GenerateKey(rand.Reader, 3072)
+		key, err := publishedrsa.Generate(3072)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 	"github.com/trentkms/trent/region/fault"
 )
@@ -26,7 +27,7 @@ type tokenLab struct {
 
 func newTokenLab(t testing.TB) *tokenLab {
 	t.Helper()
-	module, err := soft.Open(soft.Options{InMemory: true})
+	module, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

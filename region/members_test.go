@@ -17,6 +17,7 @@ import (
 	"github.com/trentkms/trent/cluster/transport"
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 	"github.com/trentkms/trent/region/shape"
 )
@@ -79,7 +80,7 @@ func (l *memberLab) until(what string, ok func() bool) {
 // token is an embedded HSM of a node's own.
 func (l *memberLab) token(name string) hsm.Module {
 	l.t.Helper()
-	m, err := soft.Open(soft.Options{InMemory: true, Label: name})
+	m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true, Label: name})
 	if err != nil {
 		l.t.Fatal(err)
 	}

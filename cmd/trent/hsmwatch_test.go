@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
 // TestHSMWatch: a hung HSM is told of in time, a short failure is not, and one that is back is forgotten.
 func TestHSMWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		module, err := soft.Open(soft.Options{InMemory: true})
+		module, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 		if err != nil {
 			t.Fatal(err)
 		}

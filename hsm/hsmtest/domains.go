@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 )
 
 // testDomains checks creation, presence and removal, and the errors around them.
@@ -128,7 +129,7 @@ type receiver struct {
 }
 
 // receiverPair is made once: RSA-3072 takes a while.
-var receiverPair = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 3072) })
+var receiverPair = sync.OnceValues(func() (*rsa.PrivateKey, error) { return publishedrsa.Generate(3072) })
 
 // anyReceiver returns a receiver with the better mechanism.
 func (s *suite) anyReceiver() receiver {
@@ -154,7 +155,7 @@ func (s *suite) receiver() receiver {
 // testExportRefusals checks that domain keys leave for sound transport keys only.
 func testExportRefusals(s *suite) {
 	ctx, id, good := s.Context(), s.newDomain(), s.receiver().key
-	short, err := rsa.GenerateKey(rand.Reader, 2048)
+	short, err := publishedrsa.Generate(2048)
 	s.must(err)
 	shortSPKI, err := x509.MarshalPKIXPublicKey(&short.PublicKey)
 	s.must(err)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
 func newFaulty(t *testing.T) *hsmtest.Faulty {
 	t.Helper()
-	m, err := soft.Open(soft.Options{InMemory: true})
+	m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

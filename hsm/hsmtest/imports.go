@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/kwp"
 	"github.com/trentkms/trent/hsm/pkcs8"
 )
@@ -76,7 +77,7 @@ func (s *suite) sample(t hsm.KeyType) sample {
 	var err error
 	switch t {
 	case hsm.RSA2048:
-		priv, err = rsa.GenerateKey(rand.Reader, 2048)
+		priv, err = publishedrsa.Generate(2048)
 	case hsm.RSA3072, hsm.RSA4096:
 		priv = s.publishedRSA(t).RSA
 	case hsm.P256:
@@ -305,7 +306,7 @@ func wrongP256(s *suite) map[string][]byte {
 }
 
 func wrongRSA2048(s *suite) map[string][]byte {
-	priv, err := rsa.GenerateKey(rand.Reader, 2048)
+	priv, err := publishedrsa.Generate(2048)
 	s.must(err)
 	der, err := x509.MarshalPKCS8PrivateKey(priv)
 	s.must(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
@@ -37,7 +38,7 @@ func TestPlantedBug(t *testing.T) {
 		t.Skip("runs as part of TestSuiteFindsBugs")
 	}
 	hsmtest.RunOnly(t, func(t *testing.T) hsm.Module {
-		m, err := soft.Open(soft.Options{InMemory: true})
+		m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 		if err != nil {
 			t.Fatal(err)
 		}

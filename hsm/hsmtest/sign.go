@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/pkcs8"
 )
 
@@ -104,7 +105,7 @@ func testVerifyForeign(s *suite) {
 	d := s.domainKeys(id)
 	s.sub("RSA", func(s *suite) {
 		s.need(hsm.RSA2048, hsm.UseSign)
-		priv, err := rsa.GenerateKey(rand.Reader, 2048)
+		priv, err := publishedrsa.Generate(2048)
 		s.must(err)
 		pair, err := pkcs8.FromRSA(hsm.RSA2048, priv)
 		s.must(err)

@@ -18,9 +18,10 @@ import (
 	"github.com/c2sp/wycheproof"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 )
 
-var testRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+var testRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return publishedrsa.Generate(2048) })
 
 // testHashes leaves out what the mode of the tests forbids.
 func testHashes() []oaepHash {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/fips140"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/kwp"
 	"github.com/trentkms/trent/hsm/pkcs8"
 )
@@ -123,7 +123,7 @@ func TestStrictFIPS(t *testing.T) {
 func TestSoftHSMBlobFormat(t *testing.T) {
 	r := newRig(t)
 	m := r.open(r.newToken())
-	priv, err := rsa.GenerateKey(rand.Reader, 3072)
+	priv, err := publishedrsa.Generate(3072)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/pkcs8"
 )
 
@@ -38,7 +39,7 @@ func must[T any](t testing.TB) func(T, error) T {
 }
 
 var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	k, err := publishedrsa.Generate(2048)
 	if err != nil {
 		panic(err)
 	}

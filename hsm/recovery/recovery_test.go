@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
 func newModule(t *testing.T) hsm.Module {
 	t.Helper()
-	m, err := soft.Open(soft.Options{Path: filepath.Join(t.TempDir(), "token"), PIN: []byte("12345678"), Create: true, Label: "x"})
+	m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, Path: filepath.Join(t.TempDir(), "token"), PIN: []byte("12345678"), Create: true, Label: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,13 @@ import (
 
 	"github.com/trentkms/trent/hsm"
 	"github.com/trentkms/trent/hsm/hsmtest"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
 func TestConformance(t *testing.T) {
 	hsmtest.Run(t, func(t *testing.T) hsm.Module {
-		m, err := soft.Open(soft.Options{InMemory: true})
+		m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, InMemory: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -19,11 +20,25 @@ func TestConformance(t *testing.T) {
 	}, hsmtest.Options{})
 }
 
+// TestOwnRSA runs the tests that make RSA keys with those of the cryptographic module; the others are given published ones.
+func TestOwnRSA(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks for primes")
+	}
+	hsmtest.RunOnly(t, func(t *testing.T) hsm.Module {
+		m, err := soft.Open(soft.Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}, hsmtest.Options{}, "Generate", "Transport")
+}
+
 // TestConformanceFile runs the durability tests on a token file.
 func TestConformanceFile(t *testing.T) {
 	paths := make(map[hsm.Module]string)
 	open := func(t *testing.T, path string) hsm.Module {
-		m, err := soft.Open(soft.Options{Path: path, PIN: []byte("a good PIN"), Create: true})
+		m, err := soft.Open(soft.Options{GenerateRSA: publishedrsa.Generate, Path: path, PIN: []byte("a good PIN"), Create: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -113,7 +113,7 @@ func (m *Module) generateRSA(ctx context.Context, t hsm.KeyType) (*rsa.PrivateKe
 	done := make(chan result)
 	go func() {
 		defer func() { <-m.generating }()
-		key, err := rsa.GenerateKey(rand.Reader, t.ModulusBits())
+		key, err := m.newRSA(t.ModulusBits())
 		select {
 		case done <- result{key, err}:
 		case <-ctx.Done():

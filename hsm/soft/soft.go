@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/fips140"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"runtime"
@@ -61,6 +62,9 @@ type Options struct {
 	Label string
 	// AllowSHA1Transport lets ExportDomain wrap for transport keys whose mechanism is WrapOAEPSHA1.
 	AllowSHA1Transport bool
+	// GenerateRSA makes RSA keys of a size in bits; nil: Go's cryptographic module does. It is for tests, of which most would spend
+	// their time on it (see hsmtest/publishedrsa). It must be safe for concurrent use, and its keys are wiped.
+	GenerateRSA func(bits int) (*rsa.PrivateKey, error)
 }
 
 func (o *Options) check() error {
@@ -88,6 +92,7 @@ type Module struct {
 	changing chan struct{}
 	// generating bounds concurrent RSA key generations, which cannot be interrupted.
 	generating chan struct{}
+	newRSA     func(bits int) (*rsa.PrivateKey, error)
 
 	mu    sync.RWMutex
 	state *state // nil after Close; read and used under mu, replaced under mu and changing
@@ -107,7 +112,11 @@ func Open(opts Options) (*Module, error) {
 		allowSHA1:  opts.AllowSHA1Transport,
 		changing:   make(chan struct{}, 1),
 		generating: make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
+		newRSA:     opts.GenerateRSA,
 		keys:       make(map[*key]struct{}),
+	}
+	if m.newRSA == nil {
+		m.newRSA = func(bits int) (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) }
 	}
 	var err error
 	if opts.InMemory {
