@@ -35,7 +35,10 @@ func openHSM(cfg *config.File, create bool, log *slog.Logger) (hsm.Module, error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("embedded HSM: %w", err)
 	}
-	return soft.Open(soft.Options{Path: filepath.Join(dir, "token"), PIN: pin, Create: create, Label: "trent", AllowSHA1Transport: cfg.HSM.AllowOAEPSHA1Transport})
+	return soft.Open(soft.Options{
+		Path: filepath.Join(dir, "token"), PIN: pin, Create: create, Label: "trent",
+		AllowSHA1Transport: cfg.HSM.AllowOAEPSHA1Transport, GenerateRSA: generateRSA,
+	})
 }
 
 // readPIN reads the PIN from its source; the caller wipes it.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/fsm/planted"
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 	"github.com/trentkms/trent/integration/chaos/lab"
 	"github.com/trentkms/trent/integration/chaos/nemesis"
 )
@@ -38,14 +39,14 @@ var built struct {
 	err  error
 }
 
-// binaries builds trent with and without the tag chaos.
+// binaries builds trent with what tests are given (the tag chaos and published RSA keys) and as it is released.
 func binaries(t *testing.T) (chaos, release string) {
 	t.Helper()
 	built.once.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "trc-bin-"); built.err != nil {
 			return
 		}
-		_, err1 := lab.Build(built.dir, "trent-chaos", false, "chaos")
+		_, err1 := lab.Build(built.dir, "trent-chaos", false, "chaos", publishedrsa.Tag)
 		_, err2 := lab.Build(built.dir, "trent", false)
 		built.err = errors.Join(err1, err2)
 	})
@@ -137,10 +138,10 @@ func TestFindsWhatIsPlanted(t *testing.T) {
 	}
 }
 
-// TestReleaseHasNoFaults: what the harness plants and arms is in builds with the tag chaos only.
+// TestReleaseHasNoFaults: what the harness plants and arms, and keys that are published, are in builds with these tags only.
 func TestReleaseHasNoFaults(t *testing.T) {
 	chaos, release := binaries(t)
-	words := append(planted.All(), "TRENT_CHAOS", "injected fault", "/failpoints")
+	words := append(planted.All(), "TRENT_CHAOS", "injected fault", "/failpoints", "publishedrsa")
 	for path, want := range map[string]bool{chaos: true, release: false} {
 		program, err := os.ReadFile(path)
 		if err != nil {

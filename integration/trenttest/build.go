@@ -5,8 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/trentkms/trent/hsm/hsmtest/publishedrsa"
 )
 
 // Environment variables that choose what is tested.
@@ -44,9 +47,10 @@ func makeBinary() (string, error) {
 	return path, BuildTo(path)
 }
 
-// BuildTo builds trent with further build tags.
+// BuildTo builds trent with further build tags, as it is released but for the RSA keys of embedded HSMs, which are published ones.
 func BuildTo(path string, tags ...string) error {
-	args := []string{"build", "-tags", strings.Join(tags, ","), "-o", path}
+	tags = append(slices.Clone(tags), publishedrsa.Tag)
+	args := []string{"build", "-tags", strings.Join(tags, ","), "-ldflags", "-s -w", "-o", path}
 	if os.Getenv(EnvRace) != "" {
 		args = append(args, "-race")
 	}

@@ -1,6 +1,6 @@
 // Package publishedrsa hands out RSA keys that anybody can know, for tests: to find the primes of a key takes the certified module
 // seconds, and most tests of a region would do nothing else. Each key is the product of two published primes, so that thousands of
-// keys come from a few dozen. It is linked by tests and by binaries built with the tag trent_published_rsa, and never by a release.
+// keys come from a few dozen. It is linked by tests and by binaries built with Tag, and never by a release.
 package publishedrsa
 
 import (
@@ -14,6 +14,9 @@ import (
 	"strings"
 	"sync"
 )
+
+// Tag is the build tag of cmd/trent with which the embedded HSM is given these keys.
+const Tag = "trent_published_rsa"
 
 // EnvThorough, if set in the environment, has Generate find new primes, as a release does.
 const EnvThorough = "TRENT_TEST_THOROUGH"

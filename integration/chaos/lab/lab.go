@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -209,12 +210,9 @@ func (l *Lab) AwaitServing(ctx context.Context) error {
 // Build builds the trent binary with the given tags, and with the race detector if race is set, into dir.
 func Build(dir, name string, race bool, tags ...string) (string, error) {
 	path := filepath.Join(dir, name)
-	args := []string{"build", "-o", path}
+	args := []string{"build", "-tags", strings.Join(tags, ","), "-o", path}
 	if race {
 		args = append(args, "-race")
-	}
-	for _, t := range tags {
-		args = append(args, "-tags", t)
 	}
 	out, err := exec.Command("go", append(args, "github.com/trentkms/trent/cmd/trent")...).CombinedOutput()
 	if err != nil {
