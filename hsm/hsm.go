@@ -48,6 +48,7 @@ const (
 	HMAC256   KeyType = 3  // 32 bytes
 	HMAC384   KeyType = 4  // 48 bytes
 	HMAC512   KeyType = 5  // 64 bytes
+	AES256    KeyType = 6  // 256-bit AES key that other keys travel under
 	RSA2048   KeyType = 10 // RSA, public exponent 65537
 	RSA3072   KeyType = 11
 	RSA4096   KeyType = 12
@@ -71,7 +72,8 @@ const (
 	UseSign    Usage = 3 // Key.Sign, Key.Verify
 	UseDecrypt Usage = 4 // Key.Encrypt, Key.Decrypt (RSA)
 	UseAgree   Usage = 5 // Key.Agree (ECDH)
-	UseUnwrap  Usage = 6 // Module.Import: RSA pairs that clients wrap their own material for
+	UseUnwrap  Usage = 6 // Module.Import: RSA pairs that others wrap material for, and AES keys that they wrap it under
+	UseWrap    Usage = 7 // Module.ExportUnder: AES keys
 )
 
 // Algorithm is a signing or asymmetric encryption algorithm.
@@ -100,9 +102,10 @@ const (
 	HMACSHA384       Algorithm = 42
 	HMACSHA512       Algorithm = 43
 	KDFCounterSHA256 Algorithm = 50 // SP 800-108r1 counter mode, one block, HMAC-SHA-256
+	AESKWP           Algorithm = 60 // AES key wrap with padding (RFC 5649) of other keys
 )
 
-// WrapMechanism is how a client wrapped the material it imports (spec 07 WRP).
+// WrapMechanism is how a client (spec 07 WRP) or another module wrapped the material that is imported.
 type WrapMechanism uint8
 
 // Wrapping mechanisms of import.
@@ -111,6 +114,7 @@ const (
 	WrapOAEPSHA256     WrapMechanism = 2
 	WrapRSAAESKWSHA1   WrapMechanism = 3 // ephemeral AES-256 key under OAEP, material under AES-KWP (PKCS#11 CKM_RSA_AES_KEY_WRAP)
 	WrapRSAAESKWSHA256 WrapMechanism = 4
+	WrapAESKWP         WrapMechanism = 5 // AES-KWP under an AES256 key that both modules hold (ExportUnder); of other modules only
 )
 
 // DomainID names one version of a region's domain key inside a module. Every node of a region uses the same id for
@@ -200,7 +204,11 @@ type Module interface {
 	// The material does not leave the module in the clear. What it is and whose is not part of the result: the caller binds that.
 	// It refuses keys under 3072 bits.
 	Export(ctx context.Context, m Material, to TransportKey) ([]byte, error)
-	// Import unwraps what a client wrapped for key (which has UseUnwrap) and returns it wrapped under domain key id.
+	// ExportUnder returns material wrapped under key, an AES256 key with UseWrap: what Import with WrapAESKWP takes in, in a module
+	// that holds the same key with UseUnwrap. Many materials travel for one RSA operation that way. The material does not leave the
+	// module in the clear, and as with Export it is for the caller to bind what it is and whose.
+	ExportUnder(ctx context.Context, key Key, m Material) ([]byte, error)
+	// Import unwraps what was wrapped for key, or under it (key has UseUnwrap), and returns it wrapped under domain key id.
 	// ErrInvalidInput if it cannot be unwrapped; ErrWrongMaterial if it can, but is not material of type t.
 	Import(ctx context.Context, key Key, mech WrapMechanism, encrypted []byte, id DomainID, t KeyType, u Usage, binding []byte) (Wrapped, error)
 	// Close releases the module: sessions, handles, secrets in memory. Later calls return ErrClosed.

@@ -19,10 +19,10 @@ func (a Algorithm) DigestSize() int {
 // Asymmetric reports whether keys of the type have a public half.
 func (t KeyType) Asymmetric() bool { return t >= RSA2048 }
 
-// SecretSize returns the length of the raw bytes of Symmetric and HMAC keys; 0 for asymmetric ones.
+// SecretSize returns the length of the raw bytes of symmetric, AES and HMAC keys; 0 for asymmetric ones.
 func (t KeyType) SecretSize() int {
 	switch t {
-	case Symmetric, HMAC256:
+	case Symmetric, HMAC256, AES256:
 		return 32
 	case HMAC224:
 		return 28
@@ -49,13 +49,14 @@ func (t KeyType) ModulusBits() int {
 
 var keyTypeNames = map[KeyType]string{
 	Symmetric: "symmetric-256", HMAC224: "HMAC-224", HMAC256: "HMAC-256", HMAC384: "HMAC-384", HMAC512: "HMAC-512",
+	AES256:  "AES-256",
 	RSA2048: "RSA-2048", RSA3072: "RSA-3072", RSA4096: "RSA-4096",
 	P256: "P-256", P384: "P-384", P521: "P-521", Secp256k1: "secp256k1", Ed25519: "Ed25519",
 	MLDSA44: "ML-DSA-44", MLDSA65: "ML-DSA-65", MLDSA87: "ML-DSA-87",
 }
 
 var usageNames = map[Usage]string{
-	UseDerive: "derive", UseMAC: "mac", UseSign: "sign", UseDecrypt: "decrypt", UseAgree: "agree", UseUnwrap: "unwrap",
+	UseDerive: "derive", UseMAC: "mac", UseSign: "sign", UseDecrypt: "decrypt", UseAgree: "agree", UseUnwrap: "unwrap", UseWrap: "wrap",
 }
 
 var algorithmNames = map[Algorithm]string{
@@ -65,12 +66,13 @@ var algorithmNames = map[Algorithm]string{
 	Ed25519Pure: "Ed25519", Ed25519ph: "Ed25519ph", MLDSAPure: "ML-DSA", MLDSAExternalMu: "ML-DSA-external-mu",
 	RSAOAEPSHA1: "RSAES-OAEP-SHA-1", RSAOAEPSHA256: "RSAES-OAEP-SHA-256", ECDH: "ECDH",
 	HMACSHA224: "HMAC-SHA-224", HMACSHA256: "HMAC-SHA-256", HMACSHA384: "HMAC-SHA-384", HMACSHA512: "HMAC-SHA-512",
-	KDFCounterSHA256: "KDF-counter-HMAC-SHA-256",
+	KDFCounterSHA256: "KDF-counter-HMAC-SHA-256", AESKWP: "AES-key-wrap-padded",
 }
 
 var mechanismNames = map[WrapMechanism]string{
 	WrapOAEPSHA1: "RSAES-OAEP-SHA-1", WrapOAEPSHA256: "RSAES-OAEP-SHA-256",
 	WrapRSAAESKWSHA1: "RSA-AES-key-wrap-SHA-1", WrapRSAAESKWSHA256: "RSA-AES-key-wrap-SHA-256",
+	WrapAESKWP: "AES-key-wrap-padded",
 }
 
 // String returns the type's name, for operators.

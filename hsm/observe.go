@@ -183,6 +183,16 @@ func (o *observed) Export(ctx context.Context, m Material, to TransportKey) ([]b
 	return out, err
 }
 
+func (o *observed) ExportUnder(ctx context.Context, key Key, m Material) ([]byte, error) {
+	if k, ok := key.(*observedKey); ok {
+		key = k.Key
+	}
+	t := o.begin()
+	out, err := o.Module.ExportUnder(ctx, key, m)
+	o.end("ExportUnder", t, err)
+	return out, err
+}
+
 func (o *observed) Import(ctx context.Context, key Key, mech WrapMechanism, encrypted []byte, id DomainID, kt KeyType, u Usage, binding []byte) (Wrapped, error) {
 	if k, ok := key.(*observedKey); ok {
 		key = k.Key

@@ -56,6 +56,16 @@ func (l *lateDomains) Rewrap(ctx context.Context, m hsm.Material, to hsm.DomainI
 	})
 }
 
+// Export implements hsm.Module.
+func (l *lateDomains) Export(ctx context.Context, m hsm.Material, to hsm.TransportKey) ([]byte, error) {
+	return late(ctx, l, m.Domain, func() ([]byte, error) { return l.Module.Export(ctx, m, to) })
+}
+
+// ExportUnder implements hsm.Module.
+func (l *lateDomains) ExportUnder(ctx context.Context, key hsm.Key, m hsm.Material) ([]byte, error) {
+	return late(ctx, l, m.Domain, func() ([]byte, error) { return l.Module.ExportUnder(ctx, key, m) })
+}
+
 // Import implements hsm.Module.
 func (l *lateDomains) Import(ctx context.Context, key hsm.Key, mech hsm.WrapMechanism, encrypted []byte, id hsm.DomainID, t hsm.KeyType, u hsm.Usage, binding []byte) (hsm.Wrapped, error) {
 	return late(ctx, l, id, func() (hsm.Wrapped, error) { return l.Module.Import(ctx, key, mech, encrypted, id, t, u, binding) })

@@ -1,8 +1,6 @@
 package region
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,7 +10,6 @@ import (
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/link/linktest"
-	"github.com/trentkms/trent/region/multiregion"
 )
 
 // badNetwork changes keys in three regions while requests and answers are lost, doubled, late and out of order,
@@ -178,56 +175,4 @@ func (f *regionsLab) forgotten(t *testing.T) {
 	must(f.labs[regionC], rotated, err)
 	f.await(regionB, id, "rotated", func(k *fsm.Key) bool { return k.Spreading() == nil && k.Current == 1 })
 	f.stop[regionA] = func() {}
-}
-
-// transferIsBound: a bundle of material is good for one request of one region in one incarnation, and for the keys it names.
-func (f *regionsLab) transferIsBound(t *testing.T) {
-	a, b := f.labs[regionA], f.labs[regionB]
-	id := a.createKey(multi).KeyID
-	out, err := f.replicate(regionA, id, regionB)
-	must(a, out, err)
-	f.awaitEnabled(regionB, id)
-	st := a.node.State()
-	k := st.Key(labAccount, id)
-	nonce := bytes.Repeat([]byte{1}, 32)
-	wanted := []multiregion.Wanted{{Account: labAccount, ID: id, Material: current(k).ID, Version: k.Set.Version}}
-	bundle := func() *multiregion.Bundle {
-		got, err := a.service.HandOut(t.Context(), st, st.OtherRegion(regionB), nonce, wanted)
-		if err != nil || len(got.Items) != 1 {
-			t.Fatal(got, err)
-		}
-		return got
-	}
-	take := func(at *fsm.State, from *fsm.OtherRegion, nonce []byte, x *multiregion.Bundle) error {
-		_, err := b.service.TakeIn(context.Background(), at, from, nonce, x)
-		return err
-	}
-	bst := b.node.State()
-	from := bst.OtherRegion(regionA)
-	if err := take(bst, from, nonce, bundle()); err != nil {
-		t.Fatal(err)
-	}
-	older := *from
-	older.Incarnation--
-	if take(bst, &older, nonce, bundle()) == nil || take(bst, from, bytes.Repeat([]byte{2}, 32), bundle()) == nil {
-		t.Error("a bundle of another incarnation or request is taken")
-	}
-	for name, change := range map[string]func(*multiregion.Bundle){
-		"key":      func(x *multiregion.Bundle) { x.Items[0].ID = "mrk-00000000000000000000000000000000" },
-		"material": func(x *multiregion.Bundle) { x.Items[0].Material = nonce },
-		"version":  func(x *multiregion.Bundle) { x.Items[0].Version.Index++ },
-		"wrapped":  func(x *multiregion.Bundle) { x.Items[0].Wrapped[400] ^= 1 },
-		"spec":     func(x *multiregion.Bundle) { x.Items[0].Spec = "HMAC_256" },
-		"twice":    func(x *multiregion.Bundle) { x.Items = append(x.Items, x.Items[0]) },
-		"signed":   func(x *multiregion.Bundle) { x.Signature[8] ^= 1 },
-	} {
-		x := bundle()
-		change(x)
-		if take(bst, from, nonce, x) == nil {
-			t.Errorf("a bundle with another %s is taken", name)
-		}
-	}
-	if got, err := a.service.HandOut(t.Context(), st, &fsm.OtherRegion{Name: regionC, Transport: from.Transport, Mechanism: from.Mechanism}, nonce, wanted); err != nil || len(got.Items) != 0 {
-		t.Errorf("material is handed out to a region that is not in the set: %v, %v", got, err)
-	}
 }

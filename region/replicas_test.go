@@ -29,13 +29,15 @@ type regionsLab struct {
 	stop    map[string]func()
 	engines map[string]*multiregion.Engine
 	links   map[string]*lazyLink
+	// carriers outlive engines.
+	carriers map[string]*carrier
 	// synchronized counts the audit records of synchronizations.
 	asked chan Question
 }
 
 func newRegionsLab(t testing.TB, names ...string) *regionsLab {
 	t.Helper()
-	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, engines: map[string]*multiregion.Engine{}, links: map[string]*lazyLink{}, asked: make(chan Question, 1000)}
+	f := &regionsLab{t: t, net: linktest.New(1), labs: map[string]*clockLab{}, stop: map[string]func(){}, engines: map[string]*multiregion.Engine{}, links: map[string]*lazyLink{}, carriers: map[string]*carrier{}, asked: make(chan Question, 1000)}
 	rows := map[string]*fsm.OtherRegion{}
 	for _, name := range names {
 		l := newClockLabIn(t, name)
@@ -115,8 +117,11 @@ func (l *lazyLink) Peers() []link.Peer {
 func (f *regionsLab) start(name string) {
 	l := f.labs[name]
 	lazy := &lazyLink{}
+	if f.carriers[name] == nil {
+		f.carriers[name] = &carrier{Service: l.service}
+	}
 	e := multiregion.New(multiregion.Config{
-		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: l.service, Sessions: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
+		Cluster: overtaken{l.node, f.t}, Link: lazy, Materials: f.carriers[name], Sessions: l.service, Every: 20 * time.Millisecond, Ask: f.answer(l),
 		Synchronized: func(string, string, string) []byte { return []byte(`{}`) },
 		Identities:   l.service, Decide: decideIn(l),
 	})
@@ -228,7 +233,7 @@ func TestReplicas(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"life", f.life}, {"lag", f.lagIsTold}, {"no answer", f.noAnswer}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
+		{"life", f.life}, {"lag", f.lagIsTold}, {"no answer", f.noAnswer}, {"imported", f.imported}, {"transfer", f.transferIsBound}, {"bundles", f.bundles}, {"one bad key", f.oneKeyHoldsUpNoOther}, {"quota", f.quota}, {"bad network", f.badNetwork}, {"restored", f.restored},
 		{"foreign sessions", f.foreignSessions}, {"forged sessions", f.forgedSessions}, {"sessions", f.sessions}, {"session keys", f.sessionsAreBound}, {"forgotten", f.sessionsEnd},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { f.t = t; part.run(t) }) {
@@ -399,11 +404,13 @@ func (f *regionsLab) quota(t *testing.T) {
 		t.Errorf("replicating to a region that is cut off: %v", err)
 	}
 	f.net.Cut(regionA, regionB, false)
-	f.stop[regionB]() // nobody leads there: the question is answered, the replica is not made yet
+	f.stop[regionB]() // nobody leads there, and nobody tells it: the question is answered, the replica is not made yet
+	f.stop[regionA]()
 	out, err := f.replicate(regionA, id, regionB)
 	must(f.labs[regionA], out, err)
 	q.KeysPerAccount = 1
 	f.propose(regionB, &fsm.SetQuotas{Quotas: q})
+	f.start(regionA)
 	f.start(regionB)
 	f.await(regionA, id, "alone again", func(k *fsm.Key) bool { return len(k.Set.Members) == 1 })
 	f.propose(regionB, &fsm.SetQuotas{Quotas: fsm.DefaultQuotas()})

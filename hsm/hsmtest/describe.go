@@ -12,11 +12,11 @@ import (
 func (s *suite) cleanupContext() context.Context { return context.WithoutCancel(s.Context()) }
 
 var allTypes = []hsm.KeyType{
-	hsm.Symmetric, hsm.HMAC224, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512, hsm.RSA2048, hsm.RSA3072, hsm.RSA4096,
+	hsm.Symmetric, hsm.HMAC224, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512, hsm.AES256, hsm.RSA2048, hsm.RSA3072, hsm.RSA4096,
 	hsm.P256, hsm.P384, hsm.P521, hsm.Secp256k1, hsm.Ed25519, hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87,
 }
 
-var allUsages = []hsm.Usage{hsm.UseDerive, hsm.UseMAC, hsm.UseSign, hsm.UseDecrypt, hsm.UseAgree, hsm.UseUnwrap}
+var allUsages = []hsm.Usage{hsm.UseDerive, hsm.UseMAC, hsm.UseSign, hsm.UseDecrypt, hsm.UseAgree, hsm.UseUnwrap, hsm.UseWrap}
 
 // possible returns the algorithms that a type and usage can have at all (spec 06, table 1); none if they do not go
 // together.
@@ -35,6 +35,8 @@ func possible(t hsm.KeyType, u hsm.Usage) []hsm.Algorithm {
 		return []hsm.Algorithm{hsm.HMACSHA384}
 	case t == hsm.HMAC512 && u == hsm.UseMAC:
 		return []hsm.Algorithm{hsm.HMACSHA512}
+	case t == hsm.AES256 && (u == hsm.UseUnwrap || u == hsm.UseWrap):
+		return []hsm.Algorithm{hsm.AESKWP}
 	case rsa && u == hsm.UseSign:
 		return []hsm.Algorithm{hsm.RSAPKCS1SHA256, hsm.RSAPKCS1SHA384, hsm.RSAPKCS1SHA512, hsm.RSAPSSSHA256, hsm.RSAPSSSHA384, hsm.RSAPSSSHA512}
 	case rsa && (u == hsm.UseDecrypt || u == hsm.UseUnwrap):

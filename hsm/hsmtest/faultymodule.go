@@ -84,6 +84,14 @@ func (f *Faulty) Export(ctx context.Context, m hsm.Material, to hsm.TransportKey
 	return try(ctx, f, "Export", func() ([]byte, error) { return f.inner.Export(ctx, m, to) }, nil)
 }
 
+// ExportUnder implements hsm.Module.
+func (f *Faulty) ExportUnder(ctx context.Context, key hsm.Key, m hsm.Material) ([]byte, error) {
+	if k, ok := key.(*faultyKey); ok {
+		key = k.inner
+	}
+	return try(ctx, f, "ExportUnder", func() ([]byte, error) { return f.inner.ExportUnder(ctx, key, m) }, nil)
+}
+
 // Rewrap is hsm.Module's.
 func (f *Faulty) Rewrap(ctx context.Context, m hsm.Material, to hsm.DomainID) (hsm.Wrapped, error) {
 	return try(ctx, f, "Rewrap", func() (hsm.Wrapped, error) { return f.inner.Rewrap(ctx, m, to) }, nil)

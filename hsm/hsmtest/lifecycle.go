@@ -17,8 +17,12 @@ type call struct {
 	do   func(ctx context.Context) error
 }
 
-// keyCalls returns the calls of a key for one usage.
-func (s *suite) keyCalls(k hsm.Key, u hsm.Usage) []call {
+// keyCalls returns the calls of a key for one usage. id is a domain key for what they need.
+func (s *suite) keyCalls(id hsm.DomainID, k hsm.Key, u hsm.Usage) []call {
+	if u == hsm.UseWrap {
+		mat := s.generate(id, hsm.Symmetric, hsm.UseDerive)
+		return []call{{"ExportUnder", func(ctx context.Context) error { _, err := s.m.ExportUnder(ctx, k, mat); return err }}}
+	}
 	algs := s.caps.Keys[hsm.KeyUse{Type: k.Type(), Usage: u}]
 	if len(algs) == 0 {
 		algs = possible(k.Type(), u)
@@ -110,7 +114,7 @@ func (s *suite) moduleCalls(mat hsm.Material) []call {
 func (s *suite) importCalls(id hsm.DomainID) []call {
 	for mech, types := range s.caps.Import {
 		for _, t := range types {
-			if t != hsm.Symmetric {
+			if t != hsm.Symmetric || mech == hsm.WrapAESKWP {
 				continue
 			}
 			w := s.wrappingKey(id, hsm.RSA2048)
@@ -150,9 +154,10 @@ func (s *suite) cheapType(u hsm.Usage) (hsm.KeyType, bool) {
 
 // testWrongUsage checks that a key does nothing outside its usage.
 func testWrongUsage(s *suite) {
-	s.eachUsage(s.newDomain(), func(s *suite, k hsm.Key, own hsm.Usage) {
+	id := s.newDomain()
+	s.eachUsage(id, func(s *suite, k hsm.Key, own hsm.Usage) {
 		for _, u := range allUsages {
-			for _, c := range s.keyCalls(k, u) {
+			for _, c := range s.keyCalls(id, k, u) {
 				if u != own {
 					s.wantErr(c.name, c.do(s.Context()), hsm.ErrUnsupported)
 				}
@@ -163,8 +168,9 @@ func testWrongUsage(s *suite) {
 
 // testDestroy checks that a destroyed key does nothing, and that Destroy and calls in flight go together.
 func testDestroy(s *suite) {
-	s.eachUsage(s.newDomain(), func(s *suite, k hsm.Key, u hsm.Usage) {
-		calls := s.keyCalls(k, u)
+	id := s.newDomain()
+	s.eachUsage(id, func(s *suite, k hsm.Key, u hsm.Usage) {
+		calls := s.keyCalls(id, k, u)
 		for _, c := range calls {
 			s.must(c.do(s.Context()))
 		}
@@ -209,7 +215,7 @@ func testClose(s *suite) {
 	calls := s.moduleCalls(mat)
 	for _, u := range allUsages {
 		if t, ok := s.cheapType(u); ok {
-			calls = append(calls, s.keyCalls(s.generated(id, t, u), u)...)
+			calls = append(calls, s.keyCalls(id, s.generated(id, t, u), u)...)
 		}
 	}
 	if s.opts.Shared {
@@ -235,7 +241,7 @@ func testContext(s *suite) {
 	calls := s.moduleCalls(s.generate(id, hsm.Symmetric, hsm.UseDerive))
 	for _, u := range allUsages {
 		if t, ok := s.cheapType(u); ok {
-			calls = append(calls, s.keyCalls(s.generated(id, t, u), u)...)
+			calls = append(calls, s.keyCalls(id, s.generated(id, t, u), u)...)
 		}
 	}
 	for _, c := range calls {

@@ -98,7 +98,7 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 		}
 		s := l.scratch()
 		defer s.drop()
-		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Usage)...))
+		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Type, mat.Usage)...))
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +122,32 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 			return nil, err
 		}
 		return append(block, rest...), nil
+	})
+}
+
+// ExportUnder wraps material under a loaded AES key, all in the token.
+func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Material) ([]byte, error) {
+	if err := m.can(mat.Type, mat.Usage); err != nil {
+		return nil, err
+	}
+	k, ok := wrapping.(*key)
+	if !ok || k.m != m {
+		return nil, unsupported("the wrapping key is not a key of this module")
+	}
+	mat = cloneMaterial(mat)
+	return use(ctx, k, hsm.UseWrap, func(l *lease, kek pkcs11.ObjectHandle) ([]byte, error) {
+		d, kwp, err := l.open(mat)
+		if err != nil {
+			return nil, err
+		}
+		s := l.scratch()
+		defer s.drop()
+		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Type, mat.Usage)...))
+		if err != nil {
+			return nil, err
+		}
+		s.keep(material)
+		return l.wrap(m.keyWrap(), kek, material)
 	})
 }
 

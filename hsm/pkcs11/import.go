@@ -22,7 +22,7 @@ func wrong(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", hsm.ErrWrongMaterial, fmt.Sprintf(format, args...))
 }
 
-// Import unwraps what a client wrapped for wrapping, checks its form, and wraps it under domain key id, inside the token
+// Import unwraps what was wrapped for wrapping or under it, checks its form, and wraps it under domain key id, inside the token
 // wherever the token can do and check that. Config.AllowHostUnwrap says what else there is.
 func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mechanism hsm.WrapMechanism, encrypted []byte, id hsm.DomainID, t hsm.KeyType, u hsm.Usage, binding []byte) (hsm.Wrapped, error) {
 	if err := m.can(t, u); err != nil {
@@ -36,6 +36,9 @@ func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mechanism hsm.Wra
 	if !ok || k.m != m {
 		return hsm.Wrapped{}, unsupported("the wrapping key is not a key of this module")
 	}
+	if (mechanism == hsm.WrapAESKWP) != (k.mat.Type == hsm.AES256) {
+		return hsm.Wrapped{}, unsupported("%v with a key of type %v", mechanism, k.mat.Type)
+	}
 	if len(binding) > hsm.MaxBinding {
 		return hsm.Wrapped{}, invalid("binding of %d bytes, at most %d are allowed", len(binding), hsm.MaxBinding)
 	}
@@ -48,7 +51,7 @@ func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mechanism hsm.Wra
 		}
 		s := l.scratch()
 		defer s.drop()
-		j := &importing{lease: l, scratch: s, k: k, private: private, kek: d.wrap, t: t, u: u, hash: h, hybrid: hybrid, way: way}
+		j := &importing{lease: l, scratch: s, k: k, private: private, kek: d.wrap, t: t, u: u, hash: h, hybrid: hybrid || way == routeUnder, way: way}
 		o, public, err := j.run(encrypted)
 		if err != nil {
 			return hsm.Wrapped{}, err
@@ -62,7 +65,7 @@ type importing struct {
 	*lease
 	*scratch
 	k       *key
-	private pkcs11.ObjectHandle // of the wrapping key
+	private pkcs11.ObjectHandle // of the wrapping key, or of the AES key of routeUnder
 	kek     pkcs11.ObjectHandle // of the domain key, to find out lengths with
 	t       hsm.KeyType
 	u       hsm.Usage
@@ -78,7 +81,7 @@ func (j *importing) run(encrypted []byte) (pkcs11.ObjectHandle, *publicKey, erro
 		return 0, nil, errUnwrap
 	}
 	block, rest := encrypted[:size], encrypted[size:]
-	if !j.k.inRange(block) || len(rest)%8 != 0 {
+	if j.way != routeUnder && !j.k.inRange(block) || len(rest)%8 != 0 {
 		return 0, nil, errUnwrap
 	}
 	if j.way == routeHost {
@@ -97,7 +100,7 @@ func (j *importing) run(encrypted []byte) (pkcs11.ObjectHandle, *publicKey, erro
 // stored carries no rights.
 func (j *importing) template() attrs {
 	f := forms[j.t]
-	granted := j.m.granted(j.u)
+	granted := j.m.granted(j.t, j.u)
 	switch f.kind {
 	case kindRSA, kindEd:
 		granted = []uint{pkcs11.CKA_SIGN}
@@ -112,6 +115,8 @@ func (j *importing) unwrapInToken(block, rest []byte, template attrs) (pkcs11.Ob
 	switch j.way {
 	case routeDirect:
 		return j.unwrap(j.session, j.hash.mechanism(), j.private, block, template)
+	case routeUnder:
+		return j.unwrap(j.session, j.m.keyWrap(), j.private, rest, template)
 	case routeHybrid:
 		whole := append(block[:len(block):len(block)], rest...)
 		return j.unwrap(j.session, j.hash.hybrid(), j.private, whole, template)
@@ -175,6 +180,9 @@ func (j *importing) blame(block, rest []byte, cause error) error {
 		}
 	}
 	// A token that unwraps what was wrapped properly just now is well.
+	if j.way == routeUnder {
+		return j.blameUnder(cause)
+	}
 	block, rest, err := j.sample()
 	if err != nil {
 		return cause
@@ -184,6 +192,25 @@ func (j *importing) blame(block, rest []byte, cause error) error {
 		return cause
 	}
 	j.keep(o)
+	return errUnwrap
+}
+
+// blameUnder is the end of blame where only the token has the key: the domain key shows whether it unwraps.
+func (j *importing) blameUnder(cause error) error {
+	probe, err := j.generate(j.session, mech(authForm.generate, nil), authForm.keyAttrs(false, true).with(pkcs11.CKA_VALUE_LEN, 32))
+	if err != nil {
+		return cause
+	}
+	j.keep(probe)
+	kwp, err := j.wrap(j.m.keyWrap(), j.kek, probe)
+	if err != nil {
+		return cause
+	}
+	back, err := j.unwrap(j.session, j.m.keyWrap(), j.kek, kwp, secretForm().keyAttrs(false, false))
+	if err != nil {
+		return cause
+	}
+	j.keep(back)
 	return errUnwrap
 }
 
@@ -213,8 +240,8 @@ func (j *importing) checkSecret(o pkcs11.ObjectHandle) error {
 	if len(kwp) != (j.t.SecretSize()+7)/8*8+8 || n != 0 && n != j.t.SecretSize() {
 		return wrong("not %d bytes", j.t.SecretSize())
 	}
-	if n != 0 {
-		return nil
+	if n != 0 || j.t == hsm.AES256 {
+		return nil // an AES key of 25 to 32 bytes has 32
 	}
 	if _, err = j.sign(macMechanisms[j.t], o, []byte("length")); isCode(err, pkcs11.CKR_KEY_SIZE_RANGE) {
 		return wrong("not %d bytes", j.t.SecretSize())

@@ -158,9 +158,13 @@ func TestImportBlame(t *testing.T) {
 	cfg := r.newToken()
 	cfg.AllowHostUnwrap = true
 	m := r.open(cfg)
-	w := newKey(t, m, hsm.RSA2048, hsm.UseUnwrap)
+	rsa, aes := newKey(t, m, hsm.RSA2048, hsm.UseUnwrap), newKey(t, m, hsm.AES256, hsm.UseUnwrap)
 	for mechanism, types := range m.profile.imports {
 		_, hybrid, _ := importParts(mechanism)
+		w := rsa
+		if mechanism == hsm.WrapAESKWP {
+			w = aes
+		}
 		for kt, way := range types {
 			if kt != hsm.Symmetric && kt != hsm.P256 && kt != hsm.HMAC224 {
 				continue

@@ -74,7 +74,7 @@ func (k *key) load(l *lease) (pkcs11.ObjectHandle, error) {
 			return 0, fmt.Errorf("pkcs11: stored public key: %w", err)
 		}
 	}
-	template := f.keyAttrs(false, false, k.m.granted(k.mat.Usage)...)
+	template := f.keyAttrs(false, false, k.m.granted(k.mat.Type, k.mat.Usage)...)
 	err = l.anchored(func(anchor pkcs11.SessionHandle) error {
 		k.handle, err = l.unwrap(anchor, k.m.keyWrap(), d.wrap, kwp, template)
 		return err

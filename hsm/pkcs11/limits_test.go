@@ -277,12 +277,23 @@ func TestNoObjectsLeft(t *testing.T) {
 	}
 	agree.Destroy()
 	unwrap := newKey(t, m, hsm.RSA2048, hsm.UseUnwrap)
+	under := newKey(t, m, hsm.AES256, hsm.UseUnwrap)
 	for mechanism := range m.profile.imports {
+		unwrap := unwrap
+		if mechanism == hsm.WrapAESKWP {
+			unwrap = under
+		}
 		if _, err := m.Import(ctx, unwrap, mechanism, make([]byte, 256+40), testDomain, hsm.Symmetric, hsm.UseDerive, nil); !errors.Is(err, hsm.ErrInvalidInput) {
 			t.Errorf("Import of nothing with %v: %v", mechanism, err)
 		}
 	}
 	unwrap.Destroy()
+	under.Destroy()
+	wrap := newKey(t, m, hsm.AES256, hsm.UseWrap)
+	if _, err := m.ExportUnder(ctx, wrap, mat); err != nil {
+		t.Error(err)
+	}
+	wrap.Destroy()
 	bad := mat
 	bad.Blob = append([]byte(nil), mat.Blob...)
 	bad.Blob[3] ^= 1

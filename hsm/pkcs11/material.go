@@ -60,7 +60,7 @@ func (m *Module) Generate(ctx context.Context, id hsm.DomainID, t hsm.KeyType, u
 // generateKey makes an extractable key of type t in the lease's session and returns the public key of asymmetric ones.
 func (s *scratch) generateKey(t hsm.KeyType, u hsm.Usage) (pkcs11.ObjectHandle, *publicKey, error) {
 	l, f := s.l, forms[t]
-	granted := l.m.granted(u)
+	granted := l.m.granted(t, u)
 	if f.kind == kindSecret {
 		o, err := l.generate(l.session, mech(f.generate, nil), f.keyAttrs(false, true, granted...).with(pkcs11.CKA_VALUE_LEN, t.SecretSize()))
 		if err == nil {
@@ -141,7 +141,7 @@ func (m *Module) Rewrap(ctx context.Context, mat hsm.Material, to hsm.DomainID) 
 		s := l.scratch()
 		defer s.drop()
 		f := forms[mat.Type]
-		o, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, f.keyAttrs(false, true, m.granted(mat.Usage)...))
+		o, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, f.keyAttrs(false, true, m.granted(mat.Type, mat.Usage)...))
 		if err != nil {
 			return hsm.Wrapped{}, err
 		}

@@ -83,7 +83,7 @@ func (t *trial) run() error {
 	if err := t.tryKeyWrap(); err != nil {
 		return err
 	}
-	for _, try := range []func() error{t.trySecrets, t.tryTrusted, t.tryRSA, t.tryCurves, t.tryEd25519, t.tryMLDSA} {
+	for _, try := range []func() error{t.trySecrets, t.tryAES, t.tryTrusted, t.tryRSA, t.tryCurves, t.tryEd25519, t.tryMLDSA} {
 		if err := try(); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (t *trial) tryExactWrap() error {
 // trySecrets tries symmetric and HMAC keys.
 func (t *trial) trySecrets() error {
 	for _, kt := range keyTypes {
-		if forms[kt].kind != kindSecret {
+		if forms[kt].kind != kindSecret || kt == hsm.AES256 {
 			continue
 		}
 		if err := t.trySecret(kt); err != nil {
@@ -306,6 +306,46 @@ func (t *trial) trySecret(kt hsm.KeyType) error {
 	_, err = t.sign(macMechanisms[kt], short, []byte("refused?"))
 	t.p.refusesShort[kt] = isCode(err, pkcs11.CKR_KEY_SIZE_RANGE)
 	return t.refresh()
+}
+
+// tryAES tries AES keys that other keys travel under: stored ones that wrap alone and unwrap alone.
+func (t *trial) tryAES() error {
+	if err := t.tryAESWith(); err != nil {
+		return t.miss(hsm.AES256.String()+" keys for other keys to travel under, which then travel between regions one by one", err)
+	}
+	t.can(hsm.AES256, hsm.UseWrap, hsm.AESKWP)
+	t.can(hsm.AES256, hsm.UseUnwrap, hsm.AESKWP)
+	return nil
+}
+
+func (t *trial) tryAESWith() error {
+	o, err := t.generate(t.owner, mech(aesForm.generate, nil), aesForm.keyAttrs(false, true, pkcs11.CKA_WRAP).with(pkcs11.CKA_VALUE_LEN, 32))
+	if err != nil {
+		return err
+	}
+	t.keep(o)
+	wraps, err := t.rewrapped(o, aesForm, t.m.granted(hsm.AES256, hsm.UseWrap)...)
+	if err != nil {
+		return err
+	}
+	unwraps, err := t.rewrapped(o, aesForm, t.m.granted(hsm.AES256, hsm.UseUnwrap)...)
+	if err != nil {
+		return err
+	}
+	secret, err := t.secret(32)
+	if err != nil {
+		return err
+	}
+	kwp, err := t.wrap(t.m.keyWrap(), wraps, secret)
+	if err != nil {
+		return err
+	}
+	back, err := t.unwrap(t.owner, t.m.keyWrap(), unwraps, kwp, secretForm().keyAttrs(false, false, pkcs11.CKA_SIGN))
+	if err != nil {
+		return err
+	}
+	t.keep(back)
+	return t.sameSecret(secret, back)
 }
 
 // tryTrusted finds out whether the user may vouch for other modules' transport keys. Most tokens leave that to the

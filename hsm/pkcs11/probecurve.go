@@ -265,7 +265,7 @@ func (t *trial) tryMLDSAWith(kt hsm.KeyType, params mldsa.Parameters) error {
 
 // concludeImports chooses the route of each mechanism and type that the token has keys of, and tells what is left out.
 func (t *trial) concludeImports() {
-	for _, m := range []hsm.WrapMechanism{hsm.WrapOAEPSHA1, hsm.WrapOAEPSHA256, hsm.WrapRSAAESKWSHA1, hsm.WrapRSAAESKWSHA256} {
+	for _, m := range []hsm.WrapMechanism{hsm.WrapOAEPSHA1, hsm.WrapOAEPSHA256, hsm.WrapRSAAESKWSHA1, hsm.WrapRSAAESKWSHA256, hsm.WrapAESKWP} {
 		routes := map[hsm.KeyType]route{}
 		var lacking []string
 		for _, kt := range keyTypes {
@@ -274,7 +274,7 @@ func (t *trial) concludeImports() {
 			}
 			way := t.p.route(m, kt, t.canDerive[kt] || forms[kt].kind == kindRSA)
 			if way == routeNone {
-				if _, hybrid, _ := importParts(m); forms[kt].kind != kindRSA || hybrid {
+				if _, hybrid, _ := importParts(m); hybrid || m == hsm.WrapAESKWP && kt != hsm.AES256 || forms[kt].kind != kindRSA && kt != hsm.AES256 {
 					lacking = append(lacking, kt.String())
 				}
 				continue
@@ -297,6 +297,8 @@ func (p *profile) usable(kt hsm.KeyType) bool {
 func (t *trial) whyNoImport(m hsm.WrapMechanism) string {
 	h, _, _ := importParts(m)
 	switch {
+	case m == hsm.WrapAESKWP:
+		return "such keys travel between regions one by one, as far as the token can take them in at all"
 	case !t.p.hostHash(h):
 		return errStrict.Error()
 	case t.p.rawRSA:

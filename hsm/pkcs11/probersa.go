@@ -96,7 +96,7 @@ func (t *trial) generateRSA() error {
 
 // rsaFor returns the pair as stored material is loaded for a usage.
 func (t *trial) rsaFor(u hsm.Usage, public ...uint) (*rsaPair, error) {
-	private, err := t.rewrapped(t.rsa.private, forms[hsm.RSA2048], t.m.granted(u)...)
+	private, err := t.rewrapped(t.rsa.private, forms[hsm.RSA2048], t.m.granted(hsm.RSA2048, u)...)
 	if err != nil {
 		return nil, err
 	}

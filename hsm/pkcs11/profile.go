@@ -41,6 +41,7 @@ const (
 	routeDirect         // C_UnwrapKey with CKM_RSA_PKCS_OAEP
 	routeHybrid         // C_UnwrapKey with CKM_RSA_AES_KEY_WRAP
 	routeComposed       // C_UnwrapKey of the AES key with OAEP, then of the material with that
+	routeUnder          // C_UnwrapKey of the material with the AES key that it was wrapped under
 	routeHostKey        // the AES key's OAEP padding is removed here; C_UnwrapKey of the material with it
 	routeHost           // everything after the raw RSA operation is done here
 )
@@ -61,9 +62,9 @@ func importParts(m hsm.WrapMechanism) (h oaepHash, hybrid, ok bool) {
 }
 
 // knowsLength reports whether the token lets the exact length of an unwrapped secret be found out. If it does not tell,
-// key wrap gives an upper bound in steps of 8 bytes, and HMAC the lower one.
+// key wrap gives an upper bound in steps of 8 bytes, and HMAC the lower one. Of AES keys key wrap alone tells it.
 func (p *profile) knowsLength(t hsm.KeyType) bool {
-	return p.tellsLength || p.refusesShort[t] && t.SecretSize()%8 == 0
+	return p.tellsLength || t == hsm.AES256 || p.refusesShort[t] && t.SecretSize()%8 == 0
 }
 
 // route chooses the way for a mechanism and type; the ones that keep everything in the token come first. canDerive says
@@ -76,7 +77,12 @@ func (p *profile) route(m hsm.WrapMechanism, t hsm.KeyType, canDerive bool) rout
 		inToken = p.knowsLength(t)
 	}
 	switch {
-	case f.kind == kindMLDSA, f.kind == kindRSA && !hybrid:
+	case m == hsm.WrapAESKWP:
+		if f.kind != kindMLDSA && t != hsm.AES256 && inToken && p.caps.Can(hsm.AES256, hsm.UseUnwrap) {
+			return routeUnder
+		}
+		return routeNone
+	case f.kind == kindMLDSA, f.kind == kindRSA && !hybrid, t == hsm.AES256 && !hybrid:
 		return routeNone // spec 06 PQC-07, spec 07 WRP-04
 	case !p.hostHash(h):
 		return routeNone

@@ -26,17 +26,19 @@ func TestSoftHSMCapabilities(t *testing.T) {
 	secrets := []hsm.KeyType{hsm.Symmetric, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512}
 	allSecrets := []hsm.KeyType{hsm.Symmetric, hsm.HMAC224, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512}
 	curves := []hsm.KeyType{hsm.P256, hsm.P384, hsm.P521, hsm.Secp256k1}
+	aes := []hsm.KeyType{hsm.AES256}
 	rsas := []hsm.KeyType{hsm.RSA2048, hsm.RSA3072, hsm.RSA4096}
 	for _, host := range []bool{false, true} {
 		cfg := r.newToken()
 		cfg.AllowHostUnwrap = host
 		caps := r.open(cfg).Capabilities()
 		encryption := []hsm.Algorithm{hsm.RSAOAEPSHA1}
-		direct, hybrid := slices.Concat(secrets, curves), slices.Concat(secrets, rsas, curves)
+		direct, hybrid := slices.Concat(secrets, curves), slices.Concat(secrets, aes, rsas, curves)
+		under := slices.Concat(secrets, rsas, curves)
 		var direct256, hybrid256 []hsm.KeyType
 		if host {
 			encryption = append(encryption, hsm.RSAOAEPSHA256)
-			direct, hybrid = slices.Concat(allSecrets, curves), slices.Concat(allSecrets, rsas, curves)
+			direct, hybrid = slices.Concat(allSecrets, curves), slices.Concat(allSecrets, aes, rsas, curves)
 			direct256, hybrid256 = direct, hybrid
 		}
 		for _, kt := range rsas {
@@ -56,6 +58,7 @@ func TestSoftHSMCapabilities(t *testing.T) {
 		}
 		for mechanism, want := range map[hsm.WrapMechanism][]hsm.KeyType{
 			hsm.WrapOAEPSHA1: direct, hsm.WrapRSAAESKWSHA1: hybrid, hsm.WrapOAEPSHA256: direct256, hsm.WrapRSAAESKWSHA256: hybrid256,
+			hsm.WrapAESKWP: under,
 		} {
 			if got := caps.Import[mechanism]; !slices.Equal(got, want) {
 				t.Errorf("host %v: import with %v: %v, want %v", host, mechanism, got, want)

@@ -41,6 +41,7 @@ var forms = map[hsm.KeyType]*form{
 	hsm.HMAC256:   secretForm(),
 	hsm.HMAC384:   secretForm(),
 	hsm.HMAC512:   secretForm(),
+	hsm.AES256:    aesForm,
 	hsm.RSA2048:   rsaForm(),
 	hsm.RSA3072:   rsaForm(),
 	hsm.RSA4096:   rsaForm(),
@@ -56,7 +57,7 @@ var forms = map[hsm.KeyType]*form{
 
 // keyTypes lists the types in the order in which operators read about them.
 var keyTypes = []hsm.KeyType{
-	hsm.Symmetric, hsm.HMAC224, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512, hsm.RSA2048, hsm.RSA3072, hsm.RSA4096,
+	hsm.Symmetric, hsm.HMAC224, hsm.HMAC256, hsm.HMAC384, hsm.HMAC512, hsm.AES256, hsm.RSA2048, hsm.RSA3072, hsm.RSA4096,
 	hsm.P256, hsm.P384, hsm.P521, hsm.Secp256k1, hsm.Ed25519, hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87,
 }
 
@@ -103,8 +104,11 @@ func (f *form) class() uint {
 func usages(t hsm.KeyType) []hsm.Usage {
 	switch forms[t].kind {
 	case kindSecret:
-		if t == hsm.Symmetric {
+		switch t {
+		case hsm.Symmetric:
 			return []hsm.Usage{hsm.UseDerive}
+		case hsm.AES256:
+			return []hsm.Usage{hsm.UseUnwrap, hsm.UseWrap}
 		}
 		return []hsm.Usage{hsm.UseMAC}
 	case kindRSA:
@@ -137,7 +141,7 @@ func (a attrs) rights(all []uint, granted ...uint) attrs {
 }
 
 // granted are the rights that a usage gives to the private or secret half of a key.
-func (m *Module) granted(u hsm.Usage) []uint {
+func (m *Module) granted(t hsm.KeyType, u hsm.Usage) []uint {
 	switch u {
 	case hsm.UseDerive, hsm.UseMAC, hsm.UseSign:
 		return []uint{pkcs11.CKA_SIGN}
@@ -145,8 +149,10 @@ func (m *Module) granted(u hsm.Usage) []uint {
 		return []uint{pkcs11.CKA_DECRYPT}
 	case hsm.UseAgree:
 		return []uint{pkcs11.CKA_DERIVE}
+	case hsm.UseWrap:
+		return []uint{pkcs11.CKA_WRAP}
 	case hsm.UseUnwrap:
-		if m.cfg.AllowHostUnwrap {
+		if m.cfg.AllowHostUnwrap && t.Asymmetric() {
 			return []uint{pkcs11.CKA_UNWRAP, pkcs11.CKA_DECRYPT}
 		}
 		return []uint{pkcs11.CKA_UNWRAP}

@@ -43,6 +43,8 @@ func capabilities(mode string) hsm.Capabilities {
 	add(hsm.HMAC256, hsm.UseMAC, hsm.HMACSHA256)
 	add(hsm.HMAC384, hsm.UseMAC, hsm.HMACSHA384)
 	add(hsm.HMAC512, hsm.UseMAC, hsm.HMACSHA512)
+	add(hsm.AES256, hsm.UseWrap, hsm.AESKWP)
+	add(hsm.AES256, hsm.UseUnwrap, hsm.AESKWP)
 	oaep := []hsm.Algorithm{hsm.RSAOAEPSHA1, hsm.RSAOAEPSHA256}
 	if strict {
 		oaep = oaep[1:]
@@ -78,6 +80,8 @@ func addImport(c *hsm.Capabilities, strict bool) {
 		direct = append(direct, hsm.Secp256k1, hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87)
 	}
 	hybrid := append(direct[:len(direct):len(direct)], hsm.RSA2048, hsm.RSA3072, hsm.RSA4096)
+	c.Import[hsm.WrapAESKWP] = hybrid
+	hybrid = append(hybrid[:len(hybrid):len(hybrid)], hsm.AES256)
 	c.Import[hsm.WrapOAEPSHA256] = direct
 	c.Import[hsm.WrapRSAAESKWSHA256] = hybrid
 	if !strict {

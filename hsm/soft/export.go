@@ -58,3 +58,42 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 	}
 	return append(out, wrapped...), nil
 }
+
+// ExportUnder wraps material under a loaded AES key.
+func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Material) ([]byte, error) {
+	if err := m.claimed(mat.Type, mat.Usage); err != nil {
+		return nil, err
+	}
+	k, ok := wrapping.(*key)
+	if !ok || k.m != m {
+		return nil, unsupported("the wrapping key is not a key of this module")
+	}
+	if k.use != hsm.UseWrap {
+		return nil, unsupported("the key is for %v, not for %v", k.use, hsm.UseWrap)
+	}
+	secret, err := m.unwrap(ctx, mat)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	p, err := k.begin(ctx, hsm.UseWrap, hsm.AESKWP)
+	if err != nil {
+		return nil, err
+	}
+	defer k.mu.RUnlock()
+	block, err := aes.NewCipher(p.(*aesKey).secret)
+	if err != nil {
+		return nil, err
+	}
+	return kwp.Wrap(block, secret)
+}
+
+// unwrap returns stored material, which the caller clears.
+func (m *Module) unwrap(ctx context.Context, mat hsm.Material) ([]byte, error) {
+	d, err := m.domain(ctx, mat.Domain)
+	if err != nil {
+		return nil, err
+	}
+	defer m.mu.RUnlock()
+	return d.unwrap(mat)
+}

@@ -42,7 +42,7 @@ func TestConformanceFIPS(t *testing.T) {
 	want, tests := "on", []string{"Capabilities", "DeriveKey", "MAC", "Encrypt"}
 	if fips140.Enforced() {
 		want = "only"
-		tests = append(tests, "Unclaimed", "Generate", "Sign", "Agree", "Import")
+		tests = append(tests, "Unclaimed", "Generate", "Sign", "Agree", "Import", "ExportUnder")
 	}
 	hsmtest.RunOnly(t, func(t *testing.T) hsm.Module {
 		m, err := soft.Open(soft.Options{InMemory: true})

@@ -15,7 +15,7 @@ import (
 // errUnwrap is the one answer to material that cannot be unwrapped, whatever the reason.
 var errUnwrap = fmt.Errorf("%w: the imported material cannot be unwrapped", hsm.ErrInvalidInput)
 
-// Import unwraps what a client wrapped for wrapping, checks its form and wraps it under domain key id.
+// Import unwraps what was wrapped for wrapping or under it, checks its form and wraps it under domain key id.
 func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mech hsm.WrapMechanism, encrypted []byte, id hsm.DomainID, t hsm.KeyType, u hsm.Usage, binding []byte) (hsm.Wrapped, error) {
 	if err := m.claimed(t, u); err != nil {
 		return hsm.Wrapped{}, err
@@ -40,8 +40,16 @@ func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mech hsm.WrapMech
 	return m.wrap(ctx, id, t, u, binding, secret, public)
 }
 
-// unwrapImport undoes the client's wrapping. The caller clears the result.
+// unwrapImport undoes the wrapping. The caller clears the result.
 func (k *key) unwrapImport(ctx context.Context, mech hsm.WrapMechanism, encrypted []byte) ([]byte, error) {
+	if mech == hsm.WrapAESKWP {
+		p, err := k.begin(ctx, hsm.UseUnwrap, hsm.AESKWP)
+		if err != nil {
+			return nil, err
+		}
+		defer k.mu.RUnlock()
+		return kwpUnwrap(p.(*aesKey).secret, encrypted)
+	}
 	alg, hybrid := importAlgorithm(mech)
 	p, err := k.begin(ctx, hsm.UseUnwrap, alg)
 	if err != nil {

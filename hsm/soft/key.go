@@ -37,6 +37,8 @@ type (
 // newPrimitive reads stored material.
 func newPrimitive(t hsm.KeyType, u hsm.Usage, secret []byte) (primitive, error) {
 	switch {
+	case t == hsm.AES256:
+		return newAESKey(secret)
 	case !t.Asymmetric():
 		return newMACKey(t, secret)
 	case t.ModulusBits() != 0:

@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -48,6 +49,18 @@ func macAlgorithm(t hsm.KeyType) hsm.Algorithm {
 	}
 	return hsm.HMACSHA256
 }
+
+// aesKey is a key that others travel under.
+type aesKey struct{ secret []byte }
+
+func newAESKey(secret []byte) (primitive, error) {
+	if len(secret) != hsm.AES256.SecretSize() {
+		return nil, fmt.Errorf("AES-256 key of %d bytes", len(secret))
+	}
+	return &aesKey{bytes.Clone(secret)}, nil
+}
+
+func (k *aesKey) wipe() { clear(k.secret) }
 
 // rsaKey is an RSA pair of any usage.
 type rsaKey struct{ priv *rsa.PrivateKey }

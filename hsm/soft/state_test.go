@@ -205,7 +205,8 @@ func TestCapabilitiesByMode(t *testing.T) {
 	if !full.CanUse(hsm.RSA2048, hsm.UseDecrypt, hsm.RSAOAEPSHA1) || strict.CanUse(hsm.RSA2048, hsm.UseDecrypt, hsm.RSAOAEPSHA1) {
 		t.Error("OAEP with SHA-1")
 	}
-	if len(full.Import) != 4 || len(strict.Import) != 2 || len(full.Import[hsm.WrapRSAAESKWSHA256]) != 16 || len(full.Import[hsm.WrapOAEPSHA256]) != 13 {
+	if len(full.Import) != 5 || len(strict.Import) != 3 || len(full.Import[hsm.WrapRSAAESKWSHA256]) != 17 || len(full.Import[hsm.WrapOAEPSHA256]) != 13 ||
+		len(full.Import[hsm.WrapAESKWP]) != 16 {
 		t.Errorf("import: %v; strict: %v", full.Import, strict.Import)
 	}
 }

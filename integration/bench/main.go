@@ -122,7 +122,7 @@ func parseFlags(args []string) (*options, error) {
 	f.IntVar(&o.pairs, "pairs", 0, "pairs of the encryption context")
 	f.StringVar(&o.trent, "trent", "", "trent program to measure (built from this tree if not given)")
 	f.StringVar(&o.markdown, "markdown", "", "file to write the tables to as Markdown")
-	f.StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of trent to, taken during the part crypto")
+	f.StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of trent to, taken during the parts crypto and sync")
 	f.BoolVar(&o.ceiling, "ceiling", false, "be the server that Trent is compared with (used by this program itself)")
 	f.StringVar(&o.keyNode, "keynode", "", "be the new node that this file describes (used by this program itself)")
 	if err := f.Parse(args); err != nil {

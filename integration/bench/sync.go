@@ -22,7 +22,10 @@ import (
 const otherRegion = "eu-west-1"
 
 // pair are two federated regions of one process.
-type pair struct{ here, there *server }
+type pair struct {
+	here, there *server
+	pprof       string // address of its profiler, "" if there is none
+}
 
 // startPair starts two regions.
 func (b *bench) startPair(ctx context.Context) (*pair, error) {
@@ -30,17 +33,39 @@ func (b *bench) startPair(ctx context.Context) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(b.trent, "dev", "--tls", "--listen", "127.0.0.1:0", "--data", data, "--regions", regionName+","+otherRegion,
-		"--access-key", accessKey, "--secret-key", secretKey)
-	p, err := start(ctx, cmd, func(line string) bool { return strings.HasPrefix(line, "The same is in ") })
+	flags := []string{"dev", "--tls", "--listen", "127.0.0.1:0", "--data", data, "--regions", regionName + "," + otherRegion,
+		"--access-key", accessKey, "--secret-key", secretKey}
+	pprof := ""
+	if b.profile != "" {
+		if pprof, err = freePort(); err != nil {
+			return nil, err
+		}
+		flags = append(flags, "--pprof", pprof)
+	}
+	p, err := start(ctx, exec.Command(b.trent, flags...), func(line string) bool { return strings.HasPrefix(line, "The same is in ") })
 	if err != nil {
 		return nil, err
 	}
 	regions, err := pairOf(p, data)
 	if err != nil {
 		_ = p.stop()
+		return nil, err
 	}
-	return regions, err
+	regions.pprof = pprof
+	return regions, nil
+}
+
+// profileFor is how long the profiles of this part are, in which less than that may happen.
+const profileFor = 5 * time.Second
+
+// profiled does f while a CPU profile of both regions is taken, if one is asked for.
+func (p *pair) profiled(ctx context.Context, b *bench, what string, f func() error) error {
+	if p.pprof == "" {
+		return f()
+	}
+	saved := make(chan error, 1)
+	go func() { saved <- saveProfile(ctx, p.pprof, what+"-"+b.profile, profileFor) }()
+	return errors.Join(f(), <-saved)
 }
 
 func pairOf(p *process, data string) (*pair, error) {
@@ -169,9 +194,11 @@ func (p *pair) makeShared(ctx context.Context, b *bench, t *table) ([]string, er
 		return nil, err
 	}
 	begin := time.Now()
-	if err := each(ctx, p.here, keys, func(_ int, id string) (*request, error) {
-		return newCall("ReplicateKey", fields{"KeyId": id, "ReplicaRegion": otherRegion})
-	}, nil); err != nil {
+	if err := p.profiled(ctx, b, "ReplicateKey", func() error {
+		return each(ctx, p.here, keys, func(_ int, id string) (*request, error) {
+			return newCall("ReplicateKey", fields{"KeyId": id, "ReplicaRegion": otherRegion})
+		}, nil)
+	}); err != nil {
 		return nil, err
 	}
 	asked := time.Since(begin)

@@ -29,11 +29,14 @@ type Cluster interface {
 
 // Materials moves key material between HSMs; *region.Service is it.
 type Materials interface {
-	// HandOut wraps materials for another region and signs the whole. It leaves out what this region has not.
-	HandOut(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, nonce []byte, wanted []Wanted) (*Bundle, error)
+	// HandOut wraps materials for another region and signs the whole. It leaves out what this region has not, and what its HSM does not
+	// hand out. shared says that the other region takes bundles with a Key.
+	HandOut(ctx context.Context, st *fsm.State, to *fsm.OtherRegion, nonce []byte, wanted []Wanted, shared bool) (*Bundle, error)
 	// TakeIn checks a bundle that came in answer to nonce and returns the materials, one for each item, wrapped under this region's
 	// domain key. An error means that nothing of it is to be used.
-	TakeIn(ctx context.Context, st *fsm.State, from *fsm.OtherRegion, nonce []byte, b *Bundle) ([]fsm.Material, error)
+	TakeIn(ctx context.Context, st *fsm.State, from *fsm.OtherRegion, nonce []byte, b *Bundle) ([]Taken, error)
+	// TakesShared tells whether TakeIn takes bundles with a Key: whether the HSM can.
+	TakesShared(st *fsm.State) bool
 }
 
 // Config is what an Engine is made of.

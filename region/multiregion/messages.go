@@ -1,8 +1,10 @@
 package multiregion
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/fxamacker/cbor/v2"
@@ -51,6 +53,8 @@ type request struct {
 	// Nonce and Wanted of kindMaterials; Nonce of kindSessions.
 	Nonce  []byte   `cbor:"16,keyasint,omitempty"`
 	Wanted []Wanted `cbor:"17,keyasint,omitempty"`
+	// Shared of kindMaterials says that the sender takes bundles with a Key. A region that does not know it sends none.
+	Shared bool `cbor:"19,keyasint,omitempty"`
 	// Question of kindAsk.
 	Question []byte `cbor:"18,keyasint,omitempty"`
 
@@ -114,6 +118,15 @@ type Wanted struct {
 type Bundle struct {
 	Items     []Item `cbor:"1,keyasint"`
 	Signature []byte `cbor:"2,keyasint"`
+	// Key is an AES-256 key that the source's HSM has made for this bundle alone, wrapped for the receiver's HSM, and the items are
+	// wrapped under it (hsm.WrapAESKWP). Without one each item is wrapped for the receiver's HSM by itself.
+	Key []byte `cbor:"3,keyasint,omitempty"`
+}
+
+// Taken is one item of a bundle that was taken in, or why it was not: that has nothing to do with the others.
+type Taken struct {
+	Material fsm.Material
+	Err      error
 }
 
 // Item is one material, wrapped for the receiver's HSM.
@@ -198,6 +211,9 @@ func decodeAnswer(b []byte) (*answer, error) {
 		a.Age < 0 || a.Age > maxAge || a.Left < 0 {
 		return nil, errors.New("multiregion: an answer out of bounds")
 	}
+	if err := checkBundle(a.Bundle); err != nil {
+		return nil, err
+	}
 	if b := a.SessionBundle; b != nil && len(b.Items) > fsm.MaxSessionKeys {
 		return nil, errors.New("multiregion: too many session keys")
 	}
@@ -205,6 +221,46 @@ func decodeAnswer(b []byte) (*answer, error) {
 		return nil, fmt.Errorf("multiregion: %w", err)
 	}
 	return &a, checkDocs(a.Docs)
+}
+
+// Bounds of what is wrapped, in bytes: an RSA-16384 block and the longest wrapped key, and what else an item may hold.
+const (
+	maxWrapped  = 16384/8 + 16<<10
+	maxPublic   = 8 << 10
+	maxItemText = 128
+)
+
+// checkBundle bounds what is done for a bundle before its signature is checked.
+func checkBundle(b *Bundle) error {
+	if b == nil {
+		return nil
+	}
+	if len(b.Items) > maxWanted || len(b.Key) > maxWrapped || len(b.Signature) > maxItemText {
+		return errors.New("multiregion: a bundle out of bounds")
+	}
+	for i := range b.Items {
+		it := &b.Items[i]
+		if len(it.Wrapped) > maxWrapped || len(it.Public) > maxPublic ||
+			max(len(it.Account), len(it.ID), len(it.Material), len(it.Spec), len(it.Usage), len(it.Origin)) > maxItemText {
+			return errors.New("multiregion: a bundle out of bounds")
+		}
+	}
+	return nil
+}
+
+// answers tells whether a bundle has nothing but what was asked for, each material once and in the order of asking.
+func (b *Bundle) answers(wanted []Wanted) bool {
+	for i := range b.Items {
+		it := &b.Items[i]
+		at := slices.IndexFunc(wanted, func(w Wanted) bool {
+			return w.Account == it.Account && w.ID == it.ID && bytes.Equal(w.Material, it.Material)
+		})
+		if at < 0 {
+			return false
+		}
+		wanted = wanted[at+1:]
+	}
+	return true
 }
 
 // checkDocs refuses what the state machine would, and blobs, which only a region's own log may hold.

@@ -37,7 +37,7 @@ func FuzzRequest(f *testing.F) {
 		{Version: version, Kind: kindPoke, Incarnation: 1},
 		{Version: version, Kind: kindPull, Incarnation: 1, Position: 7, Cursor: cursor(3, true, 4, "111122223333", "mrk-1")},
 		{Version: version, Kind: kindTell, Incarnation: 1, Docs: []fsm.KeyDoc{sampleDoc()}, Keys: []fsm.KeyRef{{Account: "111122223333", ID: "mrk-1"}}},
-		{Version: version, Kind: kindMaterials, Incarnation: 1, Nonce: make([]byte, nonceSize), Wanted: []Wanted{{Account: "111122223333", ID: "mrk-1", Material: []byte{1}}}},
+		{Version: version, Kind: kindMaterials, Incarnation: 1, Nonce: make([]byte, nonceSize), Wanted: []Wanted{{Account: "111122223333", ID: "mrk-1", Material: []byte{1}}}, Shared: true},
 	} {
 		b, err := encode(r)
 		if err != nil {
@@ -75,10 +75,34 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	if b, err = encode(&answer{Incarnation: 1, Bundle: &Bundle{Items: []Item{{Account: "a", Material: []byte{1}, Wrapped: []byte{2}}}, Key: []byte{3}, Signature: []byte{4}}}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := decodeAnswer(b)
-		if err == nil && (a.Incarnation == 0 || len(a.Docs) > maxDocs) {
+		if err != nil {
+			return
+		}
+		if a.Incarnation == 0 || len(a.Docs) > maxDocs {
 			t.Error("out of bounds")
+		}
+		if a.Bundle == nil {
+			return
+		}
+		if len(a.Bundle.Items) > maxWanted || len(a.Bundle.Key) > maxWrapped {
+			t.Error("a bundle out of bounds")
+		}
+		again, err := encode(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := decodeAnswer(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := new(Parties); Statement(p, same.Bundle) != Statement(p, a.Bundle) {
+			t.Errorf("%x is another bundle when it is read again", again)
 		}
 	})
 }
@@ -94,32 +118,40 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// TestStatementBindsEverything: a change of any field gives another statement.
+// TestStatementBindsEverything: a change of any field gives another statement, with a key of the bundle and without.
 func TestStatementBindsEverything(t *testing.T) {
 	parties := Parties{Source: "a", Target: "b", SourceIncarnation: 1, TargetIncarnation: 2, Nonce: []byte{3}}
-	items := []Item{{"111122223333", "mrk-1", []byte{1}, fsm.SetVersion{Term: 1, Index: 2}, "s", "u", "o", []byte{4}, []byte{5}}}
-	seen := map[[32]byte]string{Statement(&parties, items): "itself"}
-	note := func(name string, p *Parties, items []Item) {
-		d := Statement(p, items)
+	item := Item{"111122223333", "mrk-1", []byte{1}, fsm.SetVersion{Term: 1, Index: 2}, "s", "u", "o", []byte{4}, []byte{5}}
+	seen := map[[32]byte]string{}
+	note := func(name string, p *Parties, b Bundle) {
+		d := Statement(p, &b)
 		if other, ok := seen[d]; ok {
 			t.Errorf("%s gives the statement of %s", name, other)
 		}
 		seen[d] = name
 	}
-	for i := range reflect.TypeFor[Parties]().NumField() {
-		p := parties
-		change(reflect.ValueOf(&p).Elem().Field(i))
-		note(reflect.TypeFor[Parties]().Field(i).Name, &p, items)
+	for form, key := range map[string][]byte{"one by one": nil, "under a key": {6}} {
+		note(form, &parties, Bundle{Items: []Item{item}, Key: key})
+		for i := range reflect.TypeFor[Parties]().NumField() {
+			p := parties
+			change(reflect.ValueOf(&p).Elem().Field(i))
+			note(form+", "+reflect.TypeFor[Parties]().Field(i).Name, &p, Bundle{Items: []Item{item}, Key: key})
+		}
+		for i := range reflect.TypeFor[Item]().NumField() {
+			it := item
+			change(reflect.ValueOf(&it).Elem().Field(i))
+			note(form+", "+reflect.TypeFor[Item]().Field(i).Name, &parties, Bundle{Items: []Item{it}, Key: key})
+		}
+		other := item
+		other.ID = "mrk-2"
+		note(form+", two items", &parties, Bundle{Items: []Item{item, other}, Key: key})
+		note(form+", two items, the other way round", &parties, Bundle{Items: []Item{other, item}, Key: key})
+		note(form+", none", &parties, Bundle{Key: key})
+		moved := parties
+		moved.Source, moved.Target = "ab", ""
+		note(form+", names run together", &moved, Bundle{Items: []Item{item}, Key: key})
 	}
-	for i := range reflect.TypeFor[Item]().NumField() {
-		it := items[0]
-		change(reflect.ValueOf(&it).Elem().Field(i))
-		note(reflect.TypeFor[Item]().Field(i).Name, &parties, []Item{it})
-	}
-	note("two items", &parties, append(items, items[0]))
-	moved := parties
-	moved.Source, moved.Target = "ab", ""
-	note("names run together", &moved, items)
+	note("another key", &parties, Bundle{Items: []Item{item}, Key: []byte{7}})
 }
 
 func change(v reflect.Value) {

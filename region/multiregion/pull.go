@@ -5,8 +5,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trentkms/trent/fsm"
@@ -25,6 +28,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 	}
 	r := &request{Kind: kindPull, Position: o.Position}
 	taken := false
+	var left incomplete
 	for {
 		asked := time.Now()
 		a, err := e.call(ctx, region, r)
@@ -37,7 +41,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 		if r.Cursor == nil {
 			e.misses(region, a.Left)
 		}
-		if err := e.take(ctx, region, a.Incarnation, a.Docs); err != nil {
+		if err := left.add(e.take(ctx, region, a.Incarnation, a.Docs)); err != nil {
 			return err
 		}
 		e.took(region, a, asked)
@@ -46,7 +50,8 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 			if !taken && a.Position < o.Position+maxBehind {
 				return nil // idle regions write nothing
 			}
-			return e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position})
+			// What was left out is not asked for here again, or it would have everything told anew without end.
+			return errors.Join(left.err(), e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position}))
 		}
 		r.Cursor = a.Next
 	}
@@ -64,6 +69,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 	}
 	r := &request{Kind: kindCompare, Buckets: digest(st, region)}
 	mark := &fsm.MarkFeed{Region: region, Heard: true, HeardIn: st.Region().Incarnation()}
+	var left incomplete
 	for first := true; ; first = false {
 		a, err := e.call(ctx, region, r)
 		if err != nil {
@@ -75,7 +81,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 		} else if a.Incarnation != mark.Incarnation {
 			return fmt.Errorf("region %s began a new incarnation during a comparison", region)
 		}
-		if err := e.fetch(ctx, region, a.Incarnation, a.Entries); err != nil {
+		if err := left.add(e.fetch(ctx, region, a.Incarnation, a.Entries)); err != nil {
 			return err
 		}
 		if a.From == 0 {
@@ -83,12 +89,45 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 		}
 		r.From = a.From
 	}
-	return e.propose(ctx, mark)
+	if left.n > 0 {
+		mark.Heard, mark.HeardIn, mark.Forgets = false, 0, 0 // not everything was heard
+	}
+	return errors.Join(left.err(), e.propose(ctx, mark))
+}
+
+// incomplete counts the keys whose news could not be taken over for want of their material, and has the error of one of them. They hold
+// up none of the others. What waits for them asks again every second: a replica that is being made, a rotation under way; and a
+// comparison finds them all.
+type incomplete struct {
+	n     int
+	cause error
+}
+
+func (i *incomplete) Error() string { return fmt.Sprintf("%d keys lack material: %v", i.n, i.cause) }
+func (i *incomplete) Unwrap() error { return i.cause }
+
+// add counts what is incomplete, and returns every other error.
+func (i *incomplete) add(err error) error {
+	var more *incomplete
+	if !errors.As(err, &more) {
+		return err
+	}
+	i.n, i.cause = i.n+more.n, more.cause
+	return nil
+}
+
+// err is nil if nothing is incomplete.
+func (i *incomplete) err() error {
+	if i.n == 0 {
+		return nil
+	}
+	return i
 }
 
 // fetch asks for the documents of entries that tell something new.
 func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, entries []entry) error {
 	st := e.cfg.Cluster.State()
+	var left incomplete
 	var keys []fsm.KeyRef
 	for i := range entries {
 		if en := &entries[i]; news(st, region, en) {
@@ -104,7 +143,7 @@ func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, e
 			if err != nil {
 				return err
 			}
-			if err := e.take(ctx, region, incarnation, a.Docs); err != nil {
+			if err := left.add(e.take(ctx, region, incarnation, a.Docs)); err != nil {
 				return err
 			}
 			e.took(region, a, asked)
@@ -113,7 +152,7 @@ func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, e
 			}
 		}
 	}
-	return nil
+	return left.err()
 }
 
 // rest is what of the keys an answer that was too large has left out.
@@ -142,18 +181,38 @@ func news(st *fsm.State, region string, en *entry) bool {
 	return k.Set.Version.Compare(en.Version) < 0
 }
 
-// take takes documents over, with the material that this region lacks. It succeeds once there is nothing more of them to take over.
+// atOnce is how many commands' worth of documents are taken over at a time: while material is on its way for some, others are committed.
+const atOnce = 4
+
+// take takes documents over, with the material that this region lacks. It succeeds once there is nothing more of them to take over; an
+// *incomplete says that material is lacking for some of them alone.
 func (e *Engine) take(ctx context.Context, region string, incarnation uint64, docs []fsm.KeyDoc) error {
 	slices.SortFunc(docs, func(a, b fsm.KeyDoc) int { return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ID, b.ID)) })
 	docs = slices.CompactFunc(docs, func(a, b fsm.KeyDoc) bool { return a.Account == b.Account && a.ID == b.ID })
+	var parts [][]fsm.KeyDoc
 	for len(docs) > 0 {
 		n := batch(docs)
-		if err := e.takeBatch(ctx, region, incarnation, docs[:n]); err != nil {
-			return err
-		}
+		parts = append(parts, docs[:n])
 		docs = docs[n:]
 	}
-	return nil
+	errs := make([]error, len(parts))
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range min(len(parts), atOnce) {
+		work.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(parts)); i = next.Add(1) - 1 {
+				errs[i] = e.takeBatch(ctx, region, incarnation, parts[i])
+			}
+		})
+	}
+	work.Wait()
+	var left incomplete
+	for _, err := range errs {
+		if err := left.add(err); err != nil {
+			return err
+		}
+	}
+	return left.err()
 }
 
 // batch is how many documents fit into one command, with the material that may come with them.
@@ -206,7 +265,8 @@ func (e *Engine) takeBatch(ctx context.Context, region string, incarnation uint6
 	if len(lacking) == 0 {
 		return nil
 	}
-	if err := e.fetchMaterials(ctx, region, wanted, lacking); err != nil {
+	var left incomplete
+	if err := left.add(e.fetchMaterials(ctx, region, wanted, lacking)); err != nil {
 		return err
 	}
 	for len(lacking) > 0 {
@@ -216,7 +276,7 @@ func (e *Engine) takeBatch(ctx context.Context, region string, incarnation uint6
 		}
 		lacking = lacking[n:]
 	}
-	return nil
+	return left.err()
 }
 
 // fetchMaterials asks for materials and puts them into the documents.
@@ -224,44 +284,54 @@ func (e *Engine) fetchMaterials(ctx context.Context, region string, wanted []Wan
 	for i := range docs {
 		docs[i].Materials = slices.Clone(docs[i].Materials)
 	}
+	var left incomplete
 	for len(wanted) > 0 {
 		part := wanted[:min(len(wanted), maxWanted)]
 		wanted = wanted[len(part):]
 		nonce := make([]byte, nonceSize)
 		rand.Read(nonce)
-		a, err := e.call(ctx, region, &request{Kind: kindMaterials, Nonce: nonce, Wanted: part})
+		shared := e.cfg.Materials.TakesShared(e.cfg.Cluster.State())
+		a, err := e.call(ctx, region, &request{Kind: kindMaterials, Nonce: nonce, Wanted: part, Shared: shared})
 		if err != nil {
 			return fmt.Errorf("material from region %s: %w", region, err)
 		}
 		st := e.cfg.Cluster.State()
 		o := st.OtherRegion(region)
-		if a.Bundle == nil || o == nil || o.Incarnation != a.Incarnation {
+		switch {
+		case a.Bundle == nil || o == nil || o.Incarnation != a.Incarnation:
 			return fmt.Errorf("region %s handed out no material of its present incarnation", region)
+		case !a.Bundle.answers(part):
+			return fmt.Errorf("region %s handed out other material than was asked for", region)
 		}
 		got, err := e.cfg.Materials.TakeIn(ctx, st, o, nonce, a.Bundle)
 		if err != nil {
 			return fmt.Errorf("material from region %s: %w", region, err)
 		}
-		for i := range got {
-			fill(docs, &a.Bundle.Items[i], &got[i])
+		if n := len(part) - len(got); n > 0 {
+			_ = left.add(&incomplete{n, fmt.Errorf("region %s has %d of %d materials", region, len(got), len(part))})
 		}
-		if len(got) < len(part) {
-			return fmt.Errorf("region %s has %d of %d materials", region, len(got), len(part))
+		for i := range got {
+			if err := got[i].Err; err != nil {
+				_ = left.add(&incomplete{1, fmt.Errorf("material from region %s: %w", region, err)})
+				continue
+			}
+			fill(docs, &a.Bundle.Items[i], &got[i].Material)
 		}
 	}
-	return nil
+	return left.err()
 }
 
 func fill(docs []fsm.KeyDoc, it *Item, m *fsm.Material) {
-	for i := range docs {
-		d := &docs[i]
-		if d.Account != it.Account || d.ID != it.ID || it.Version.Compare(d.Version) < 0 {
-			continue
-		}
-		for j := range d.Materials {
-			if bytes.Equal(d.Materials[j].ID, it.Material) {
-				d.Materials[j].Domain, d.Materials[j].Blob, d.Materials[j].Public = m.Domain, m.Blob, m.Public
-			}
+	// take has the documents in order, one of each key.
+	i, ok := slices.BinarySearchFunc(docs, it, func(d fsm.KeyDoc, it *Item) int {
+		return cmp.Or(cmp.Compare(d.Account, it.Account), cmp.Compare(d.ID, it.ID))
+	})
+	if !ok || it.Version.Compare(docs[i].Version) < 0 {
+		return
+	}
+	for j := range docs[i].Materials {
+		if f := &docs[i].Materials[j]; bytes.Equal(f.ID, it.Material) {
+			f.Domain, f.Blob, f.Public = m.Domain, m.Blob, m.Public
 		}
 	}
 }

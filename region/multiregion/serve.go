@@ -67,7 +67,7 @@ func (e *Engine) serve(ctx context.Context, st *fsm.State, from string, r *reque
 	case kindTell:
 		return e.tellAnswer(ctx, st, from, r)
 	case kindMaterials:
-		b, err := e.cfg.Materials.HandOut(ctx, st, st.OtherRegion(from), r.Nonce, r.Wanted)
+		b, err := e.cfg.Materials.HandOut(ctx, st, st.OtherRegion(from), r.Nonce, r.Wanted, r.Shared)
 		if err != nil {
 			e.log.Warn("multi-Region keys: cannot hand out material", "region", from, "error", err)
 			return nil, errors.New("the region cannot hand out the material now")

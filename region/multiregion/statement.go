@@ -14,9 +14,18 @@ type Parties struct {
 }
 
 // Statement returns the SHA-256 digest that the source signs: who hands what to whom, and in answer to which request. Texts and bytes
-// stand behind their length in 4 bytes, numbers are 8 bytes, big-endian; wrapped and public parts are there by their SHA-256.
-func Statement(p *Parties, items []Item) [sha256.Size]byte {
-	b := p.append([]byte("trent/material-transfer/1\x00"))
+// stand behind their length in 4 bytes, numbers are 8 bytes, big-endian; wrapped and public parts are there by their SHA-256. Of a bundle
+// with a key it begins otherwise, so that no bundle is taken for one of the other form, and has the SHA-256 of the wrapped key.
+func Statement(p *Parties, bundle *Bundle) [sha256.Size]byte {
+	var b []byte
+	if len(bundle.Key) == 0 {
+		b = p.append([]byte("trent/material-transfer/1\x00"))
+	} else {
+		b = p.append([]byte("trent/material-transfer/2\x00"))
+		key := sha256.Sum256(bundle.Key)
+		b = append(b, key[:]...)
+	}
+	items := bundle.Items
 	text := func(s string) { b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
 	number := func(n uint64) { b = binary.BigEndian.AppendUint64(b, n) }
 	number(uint64(len(items)))
