@@ -61,6 +61,16 @@ func (m *disturbedModule) Load(ctx context.Context, mat hsm.Material) (hsm.Key, 
 	return &disturbedKey{k, m}, nil
 }
 
+func (m *disturbedModule) ExportUnder(ctx context.Context, key hsm.Key, mat hsm.Material) ([]byte, error) {
+	if err := m.pass(ctx); err != nil {
+		return nil, err
+	}
+	if k, ok := key.(*disturbedKey); ok {
+		key = k.Key
+	}
+	return m.Module.ExportUnder(ctx, key, mat)
+}
+
 func (m *disturbedModule) Import(ctx context.Context, key hsm.Key, mech hsm.WrapMechanism, encrypted []byte, id hsm.DomainID, t hsm.KeyType, u hsm.Usage, binding []byte) (hsm.Wrapped, error) {
 	if err := m.pass(ctx); err != nil {
 		return hsm.Wrapped{}, err
