@@ -224,21 +224,9 @@ func (s *Service) RemoveUserFromGroup(ctx context.Context, c *Call, in *GroupMem
 	return s.changeIdentity(ctx, c, u, func(n *fsm.Identity) { n.Groups = slices.Delete(slices.Clone(n.Groups), at, at+1) })
 }
 
-// ListGroupsForUserInput names a user.
-type ListGroupsForUserInput struct {
-	UserName string            `wire:"UserName,required" len:"1..128" pattern:"[\\w+=,.@-]+"`
-	Marker   shape.Opt[string] `wire:"Marker" len:"1..1024"`
-	MaxItems shape.Opt[int32]  `wire:"MaxItems" range:"1..1000"`
-}
-
-// Resolve implements Input.
-func (in *ListGroupsForUserInput) Resolve(r *Resolver) error {
-	return r.subject(fsm.IdentityUser, in.UserName, Conditions{})
-}
-
 // ListGroupsForUser lists a user's groups: ten at most, so always on one page.
-func (s *Service) ListGroupsForUser(_ context.Context, c *Call, in *ListGroupsForUserInput) (*ListGroupsOutput, error) {
-	u, err := identityOf(c, fsm.IdentityUser, in.UserName)
+func (s *Service) ListGroupsForUser(_ context.Context, c *Call, in *PageInput[OfUser]) (*ListGroupsOutput, error) {
+	u, err := find(c, in.Of)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +237,7 @@ func (s *Service) ListGroupsForUser(_ context.Context, c *Call, in *ListGroupsFo
 		}
 	}
 	out := &ListGroupsOutput{Groups: []Group{}}
-	out.Marker, out.IsTruncated, err = slicePage(c, u.ID, page{in.Marker, in.MaxItems}, groups, func(g Group) string { return g.GroupID }, &out.Groups)
+	out.Marker, out.IsTruncated, err = slicePage(c, u.ID, in.page(), groups, func(g Group) string { return g.GroupID }, &out.Groups)
 	return out, err
 }
 

@@ -266,18 +266,6 @@ func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, c *Call, in *Updat
 	return &None{}, err
 }
 
-// RolePageInput asks for a page of something of a role.
-type RolePageInput struct {
-	RoleName string            `wire:"RoleName,required" len:"1..64" pattern:"[\\w+=,.@-]+"`
-	Marker   shape.Opt[string] `wire:"Marker" len:"1..1024"`
-	MaxItems shape.Opt[int32]  `wire:"MaxItems" range:"1..1000"`
-}
-
-// Resolve implements Input.
-func (in *RolePageInput) Resolve(r *Resolver) error {
-	return r.subject(fsm.IdentityRole, in.RoleName, Conditions{})
-}
-
 // InstanceProfilesOutput is the list of a role's instance profiles.
 type InstanceProfilesOutput struct {
 	InstanceProfiles []Empty           `wire:"InstanceProfiles"`
@@ -287,8 +275,8 @@ type InstanceProfilesOutput struct {
 
 // ListInstanceProfilesForRole lists none: there are no instances here whose profiles a role could be in. Tools ask it before they
 // delete a role.
-func (s *Service) ListInstanceProfilesForRole(_ context.Context, c *Call, in *RolePageInput) (*InstanceProfilesOutput, error) {
-	if _, err := identityOf(c, fsm.IdentityRole, in.RoleName); err != nil {
+func (s *Service) ListInstanceProfilesForRole(_ context.Context, c *Call, in *PageInput[OfRole]) (*InstanceProfilesOutput, error) {
+	if _, err := find(c, in.Of); err != nil {
 		return nil, err
 	}
 	if in.Marker.Set {

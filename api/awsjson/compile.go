@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func compileStruct(t reflect.Type, within []reflect.Type) (*plan, error) {
 	}
 	p := &plan{goType: t, pointer: reflect.PointerTo(t)}
 	for f := range t.Fields() {
-		if err := p.addField(f, append(within, t)); err != nil {
+		if err := p.addField(f, nil, append(within, t)); err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)
 		}
 	}
@@ -57,7 +58,9 @@ func compileStruct(t reflect.Type, within []reflect.Type) (*plan, error) {
 	return p, nil
 }
 
-func (p *plan) addField(f reflect.StructField, within []reflect.Type) error {
+// addField adds the member that a field declares, or those of the structure in it if it is inline. at is where the structure is whose field
+// it is.
+func (p *plan) addField(f reflect.StructField, at []int, within []reflect.Type) error {
 	if f.Name == "_" {
 		return p.addRefusals(f.Tag)
 	}
@@ -70,14 +73,34 @@ func (p *plan) addField(f reflect.StructField, within []reflect.Type) error {
 	case !f.IsExported():
 		return errors.New("a member must be exported")
 	}
+	at = append(slices.Clip(at), f.Index...)
+	if wire == Inline {
+		return p.addInline(f.Type, at, within)
+	}
 	m, err := compileMember(f, wire, within)
 	if err != nil {
 		return err
 	}
+	m.index = at
 	if p.find([]byte(m.name), 0) >= 0 {
 		return fmt.Errorf("member %s is declared twice", m.name)
 	}
 	p.members = append(p.members, m)
+	return nil
+}
+
+// Inline is the tag of a field whose members are those of the structure that it is in.
+const Inline = ",inline"
+
+func (p *plan) addInline(t reflect.Type, at []int, within []reflect.Type) error {
+	if t.Kind() != reflect.Struct {
+		return fmt.Errorf("%v is no struct and cannot be inline", t)
+	}
+	for f := range t.Fields() {
+		if err := p.addField(f, at, within); err != nil {
+			return fmt.Errorf("field %s: %w", f.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -99,7 +122,7 @@ func compileMember(f reflect.StructField, wire string, within []reflect.Type) (m
 	if name == "" || lowerFirst(name) == name {
 		return member{}, fmt.Errorf("member name %q does not begin with a capital letter", name)
 	}
-	m := member{name: name, lower: lowerFirst(name), index: f.Index[0], typeName: f.Tag.Get("is")}
+	m := member{name: name, lower: lowerFirst(name), typeName: f.Tag.Get("is")}
 	m.key, m.lowerKey = keyOf(m.name), keyOf(m.lower)
 	text, clear, err := m.setFlags(flags)
 	if err != nil {

@@ -34,6 +34,20 @@ func TestCompileRefuses(t *testing.T) {
 			A string `wire:"A"`
 			B string `wire:"A"`
 		}{}},
+		{"cannot be inline", struct {
+			A string `wire:",inline"`
+		}{}},
+		{"declared twice", struct {
+			A string   `wire:"A"`
+			B struct { // what is inline shares the names
+				A string `wire:"A"`
+			} `wire:",inline"`
+		}{}},
+		{"field A: member name", struct {
+			B struct {
+				A string `wire:"a"`
+			} `wire:",inline"`
+		}{}},
 		{"needs a refuse tag", struct {
 			_ struct{}
 		}{}},

@@ -109,14 +109,14 @@ func (p *plan) setDefaults(v reflect.Value, present presence) {
 	for i := range p.members {
 		m := &p.members[i]
 		if m.def.IsValid() && !present.has(i) {
-			m.place(v.Field(m.index)).Set(m.def)
+			m.place(v.FieldByIndex(m.index)).Set(m.def)
 		}
 	}
 }
 
 // read reads the value of a member, which is not null.
 func (d *decoder) read(m *member, i int, v reflect.Value, depth int) bool {
-	place := m.place(v.Field(m.index))
+	place := m.place(v.FieldByIndex(m.index))
 	switch m.kind {
 	case kindStruct:
 		d.steps = append(d.steps, step{m.lower, i, 0})

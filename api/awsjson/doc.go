@@ -20,6 +20,7 @@
 //	wire:"X,hidden"         not a Secret, yet never shown in messages or audit records (spec 03 AUD-30, AUD-32): grant tokens
 //	wire:"X,text"           a Secret that is text on the wire; without it, and unless is:"..." names a string, it is base64
 //	wire:"X,clear"          the model's type is sensitive, this use of it is not, so the field need not be a Secret
+//	wire:",inline"          the members of the field's struct, in this place: what several shapes have in common
 //	is:"KeyIdType"          takes the constraints of that row of shape.Lookup; the tags below override single ones
 //	len:"1..2048"           length, inclusive: characters of a string, decoded bytes of a blob or Secret; "1.." and "..64" are
 //	                        open. On a list it is the length of each item

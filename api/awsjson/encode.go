@@ -23,7 +23,7 @@ func (s *Shape) Wipe(v any) { s.plan.wipe(s.elem(v)) }
 func (p *plan) wipe(v reflect.Value) {
 	for i := range p.members {
 		m := &p.members[i]
-		if f, ok := m.value(v.Field(m.index)); ok {
+		if f, ok := m.value(v.FieldByIndex(m.index)); ok {
 			m.wipe(f)
 		}
 	}
@@ -68,7 +68,7 @@ func (e encoder) object(b []byte, p *plan, v reflect.Value) []byte {
 
 // member writes one member unless it is absent; first tells whether no comma is needed.
 func (e encoder) member(b []byte, m *member, key []byte, v reflect.Value, first bool) ([]byte, bool) {
-	f, ok := m.value(v.Field(m.index))
+	f, ok := m.value(v.FieldByIndex(m.index))
 	if !ok || m.kind == kindTime && f.Addr().Interface().(*time.Time).IsZero() {
 		return b, first
 	}

@@ -151,3 +151,33 @@ func BenchmarkAuditEncrypt(b *testing.B) {
 		buf = sel.Append(buf[:0], &in)
 	}
 }
+
+// TestInline: what is inline is read, checked, selected, written and wiped where the field stands, like the structure's own members.
+func TestInline(t *testing.T) {
+	type named struct {
+		Name   string       `wire:"Name,required" len:"1..3"`
+		Secret shape.Secret `wire:"Secret" is:"PlaintextType"`
+	}
+	type both struct {
+		First string `wire:"First" default:"1"`
+		Of    named  `wire:",inline"`
+		Last  string `wire:"Last" default:"2"`
+	}
+	s := awsjson.Compile[both]()
+	var v both
+	if invalid, err := s.Decode([]byte(`{"Last":"z","Name":"abcd","Secret":"aGVsbG8="}`), &v); err != nil || invalid == nil || invalid.Count != 1 {
+		t.Fatalf("%v, %v", invalid, err)
+	}
+	if got, want := string(s.Append(nil, &v)), `{"First":"1","Name":"abcd","Secret":"aGVsbG8=","Last":"z"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := string(s.MustSelect("Name", "Last").Append(nil, &v)), `{"name":"abcd","last":"z"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if s.Wipe(&v); v.Of.Secret.IsSet() && string(v.Of.Secret.Bytes()) == "hello" {
+		t.Error("the secret is still there")
+	}
+	if invalid, err := s.Decode([]byte(`{}`), new(both)); err != nil || invalid == nil || invalid.Count != 1 {
+		t.Errorf("without the required member: %v, %v", invalid, err)
+	}
+}

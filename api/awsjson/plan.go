@@ -68,7 +68,7 @@ type member struct {
 	key      []byte // `"name":` for the encoder
 	lowerKey []byte // `"lower":` for the audit
 	typeName string // of the tag `is`
-	index    int    // of the Go field
+	index    []int  // of the Go field; more than one within inline structures
 	required bool
 	hidden   bool
 	checked  bool          // has constraints of its own

@@ -59,7 +59,7 @@ func (c *checker) members(p *plan, v reflect.Value, present presence) {
 			continue
 		}
 		if m.checked {
-			c.member(m, i, v.Field(m.index))
+			c.member(m, i, v.FieldByIndex(m.index))
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (c *checker) deep(p *plan, v reflect.Value) {
 	var present presence
 	for i := range p.members {
 		m := &p.members[i]
-		inner, ok := m.value(v.Field(m.index))
+		inner, ok := m.value(v.FieldByIndex(m.index))
 		if !ok {
 			continue
 		}

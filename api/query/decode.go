@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/trentkms/trent/api/awsjson"
 	"github.com/trentkms/trent/region/shape"
 )
 
@@ -90,7 +92,16 @@ func (f *Form) object(prefix string, t reflect.Type, depth int) (map[string]any,
 			}
 			continue
 		}
-		name, _, _ := strings.Cut(field.Tag.Get("wire"), ",")
+		wire := field.Tag.Get("wire")
+		if wire == awsjson.Inline {
+			inner, err := f.object(prefix, field.Type, depth)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(object, inner)
+			continue
+		}
+		name, _, _ := strings.Cut(wire, ",")
 		if name == "" || name == "-" {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trentkms/trent/api/awsjson"
 	"github.com/trentkms/trent/region/shape"
 )
 
@@ -72,7 +73,11 @@ func (e *encoder) escaped(value []byte) {
 
 func (e *encoder) fields(v reflect.Value) {
 	for i, field := range reflect.VisibleFields(v.Type()) {
-		if name, _, _ := strings.Cut(field.Tag.Get("wire"), ","); name != "" && name != "-" {
+		wire := field.Tag.Get("wire")
+		if wire == awsjson.Inline {
+			e.fields(v.Field(i))
+		}
+		if name, _, _ := strings.Cut(wire, ","); name != "" && name != "-" {
 			e.value(name, v.Field(i))
 		}
 	}

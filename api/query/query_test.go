@@ -27,6 +27,11 @@ type sample struct {
 	List  []string          `wire:"List"`
 	Tags  []item            `wire:"Tags"`
 	One   *item             `wire:"One"`
+	Also  inner             `wire:",inline"`
+}
+
+type inner struct {
+	Inline string `wire:"Inline"`
 }
 
 func TestForms(t *testing.T) {
@@ -38,6 +43,7 @@ func TestForms(t *testing.T) {
 		{"List.member.2=b&List.member.1=a&List.member.4=d", `{"List":["a","b"]}`},
 		{"Tags.member.1.Key=k&Tags.member.1.Value=v&Tags.member.2.key=l", `{"Tags":[{"Key":"k","Value":"v"},{"Key":"l"}]}`},
 		{"One.Key=k", `{"One":{"Key":"k"}}`},
+		{"Inline=x&Also.Inline=y", `{"Inline":"x"}`},
 		{"Unknown=1&Lists.member.1=x&name=small", `{"Name":"small"}`},
 		{"Widens=yes", `{"Widens":"yes"}`},
 		{"Widens.member.1=yes", `{"Widens":""}`},
@@ -100,17 +106,18 @@ type answer struct {
 	None   *item            `wire:"None"`
 	Map    map[string]int32 `wire:"Map"`
 	Hidden string           `wire:"-"`
+	Also   inner            `wire:",inline"`
 }
 
 func TestAnswers(t *testing.T) {
 	out := &answer{
 		Text: "a<&>\n", Some: shape.Some[int32](3), Doc: "d", Secret: shape.NewSecret([]byte("s/+")), At: time.Unix(1_700_000_000, 0),
-		List: []item{{"k", "v"}}, Empty: []string{}, Map: map[string]int32{"b": 2, "a": 1}, Hidden: "h",
+		List: []item{{"k", "v"}}, Empty: []string{}, Map: map[string]int32{"b": 2, "a": 1}, Hidden: "h", Also: inner{"i"},
 	}
 	got := string(query.AppendAnswer(nil, "urn:x", "Op", "id-1", out))
 	want := `<OpResponse xmlns="urn:x"><OpResult><Text>a&lt;&amp;&gt;&#xA;</Text><Some>3</Some><Doc>%d</Doc><Secret>s/+</Secret>` +
 		`<At>2023-11-14T22:13:20Z</At><List><member><Key>k</Key><Value>v</Value></member></List><Empty></Empty>` +
-		`<Map><entry><key>a</key><value>1</value></entry><entry><key>b</key><value>2</value></entry></Map></OpResult>` +
+		`<Map><entry><key>a</key><value>1</value></entry><entry><key>b</key><value>2</value></entry></Map><Inline>i</Inline></OpResult>` +
 		`<ResponseMetadata><RequestId>id-1</RequestId></ResponseMetadata></OpResponse>` + "\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
