@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,24 +66,13 @@ func accountCreateCommand() *cobra.Command {
 }
 
 func accountListCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
+	return showing(&cobra.Command{
 		Use: "list", Short: "List the accounts with the number of their customer managed keys", Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []region.AccountInfo
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/accounts", nil, &all); err != nil {
-				return err
-			}
-			return f.print(cmd.OutOrStdout(), all, func(out io.Writer) error {
-				w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(w, "ACCOUNT\tKEYS\tCREATED\tOPERATOR")
-				for _, a := range all {
-					_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%t\n", a.ID, a.Keys, a.CreatedAt.Format(time.RFC3339), a.Operator)
-				}
-				return w.Flush()
-			})
-		},
-	}
-	f.add(cmd)
-	return cmd
+	}, "/v1/accounts", func(out io.Writer, all []region.AccountInfo) error {
+		t := newTable(out, "ACCOUNT\tKEYS\tCREATED\tOPERATOR")
+		for _, a := range all {
+			t.row("%s\t%d\t%s\t%t", a.ID, a.Keys, a.CreatedAt.Format(time.RFC3339), a.Operator)
+		}
+		return t.Flush()
+	})
 }

@@ -108,6 +108,31 @@ func (f *adminFlags) print(w io.Writer, v any, text func(io.Writer) error) error
 	return text(w)
 }
 
+// showing completes a command that gets something from the node and prints it, and changes nothing.
+func showing[T any](cmd *cobra.Command, path string, text func(io.Writer, T) error) *cobra.Command {
+	var f adminFlags
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var v T
+		if err := f.call(cmd.Context(), http.MethodGet, path, nil, &v); err != nil {
+			return err
+		}
+		return f.print(cmd.OutOrStdout(), v, func(w io.Writer) error { return text(w, v) })
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// table prints columns under their headings; in both, tabs separate columns. Flush has the error of whatever could not be written.
+type table struct{ *tabwriter.Writer }
+
+func newTable(out io.Writer, headings string) table {
+	t := table{tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)}
+	t.row("%s", headings)
+	return t
+}
+
+func (t table) row(format string, a ...any) { _, _ = fmt.Fprintf(t, format+"\n", a...) }
+
 func joinTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "join-token", Short: "Tokens by which nodes join the region"}
 	var f adminFlags
@@ -132,24 +157,13 @@ func joinTokenCommand() *cobra.Command {
 }
 
 func membersCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
+	return showing(&cobra.Command{
 		Use: "members", Short: "List the nodes of the region as its leader sees them", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []region.MemberInfo
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/members", nil, &all); err != nil {
-				return err
-			}
-			return f.print(cmd.OutOrStdout(), all, func(w io.Writer) error { return printMembers(w, all) })
-		},
-	}
-	f.add(cmd)
-	return cmd
+	}, "/v1/members", printMembers)
 }
 
 func printMembers(out io.Writer, all []region.MemberInfo) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NODE\tADDRESS\tROLE\tAPPLIED\tLAST CONTACT\tLEVEL\tJOINED")
+	t := newTable(out, "NODE\tADDRESS\tROLE\tAPPLIED\tLAST CONTACT\tLEVEL\tJOINED")
 	for _, m := range all {
 		contact, applied := "now", strconv.FormatUint(m.Applied, 10)
 		if !m.Reachable {
@@ -158,9 +172,9 @@ func printMembers(out io.Writer, all []region.MemberInfo) error {
 				contact = time.Since(m.LastContact).Round(time.Second).String() + " ago"
 			}
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", m.ID, m.Address, memberRole(&m), applied, contact, m.FeatureLevel, m.JoinedAt.Format(time.RFC3339))
+		t.row("%s\t%s\t%s\t%s\t%s\t%d\t%s", m.ID, m.Address, memberRole(&m), applied, contact, m.FeatureLevel, m.JoinedAt.Format(time.RFC3339))
 	}
-	return w.Flush()
+	return t.Flush()
 }
 
 func memberRole(m *region.MemberInfo) string {

@@ -334,26 +334,16 @@ func recoveryRegisterCommand() *cobra.Command {
 }
 
 func recoveryListCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
+	return showing(&cobra.Command{
 		Use: "list", Short: "List the registered recovery keys", Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []region.RecoveryKeyInfo
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/recovery-keys", nil, &all); err != nil {
+	}, "/v1/recovery-keys", func(w io.Writer, all []region.RecoveryKeyInfo) error {
+		for _, k := range all {
+			if _, err := fmt.Fprintf(w, "%s  since %s, versions %d\n", k.Name, k.CreatedAt.Format(time.RFC3339), k.Versions); err != nil {
 				return err
 			}
-			return f.print(cmd.OutOrStdout(), all, func(w io.Writer) error {
-				for _, k := range all {
-					if _, err := fmt.Fprintf(w, "%s  since %s, versions %d\n", k.Name, k.CreatedAt.Format(time.RFC3339), k.Versions); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-	f.add(cmd)
-	return cmd
+		}
+		return nil
+	})
 }
 
 // removeRecoveryDry says what the removal of a recovery key would do.

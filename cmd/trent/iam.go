@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -43,8 +42,7 @@ func iamUsersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "USER\tGROUPS\tPOLICIES\tBOUNDARY")
+			t := newTable(out, "USER\tGROUPS\tPOLICIES\tBOUNDARY")
 			for _, u := range all.Users {
 				var policies []string
 				for _, p := range u.UserInline {
@@ -53,9 +51,9 @@ func iamUsersCommand() *cobra.Command {
 				for _, p := range u.Attached {
 					policies = append(policies, p[strings.LastIndexByte(p, '/')+1:])
 				}
-				_, _ = fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\n", u.Path[1:], u.UserName, list(u.Groups), list(policies), list(nonEmpty(u.Boundary)))
+				t.row("%s%s\t%s\t%s\t%s", u.Path[1:], u.UserName, list(u.Groups), list(policies), list(nonEmpty(u.Boundary)))
 			}
-			return w.Flush()
+			return t.Flush()
 		}),
 	}
 }
@@ -82,8 +80,7 @@ func iamKeysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "USER\tACCESS KEY\tSTATUS\tCREATED")
+			t := newTable(out, "USER\tACCESS KEY\tSTATUS\tCREATED")
 			for _, u := range all.Users {
 				var page struct {
 					Keys []struct{ AccessKeyId, Status, CreateDate string } `xml:"AccessKeyMetadata>member"`
@@ -92,10 +89,10 @@ func iamKeysCommand() *cobra.Command {
 					return err
 				}
 				for _, k := range page.Keys {
-					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.UserName, k.AccessKeyId, k.Status, k.CreateDate)
+					t.row("%s\t%s\t%s\t%s", u.UserName, k.AccessKeyId, k.Status, k.CreateDate)
 				}
 			}
-			return w.Flush()
+			return t.Flush()
 		}),
 	}
 }

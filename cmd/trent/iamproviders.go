@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -69,16 +68,15 @@ func iamProvidersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "PROVIDER\tCLIENT IDS\tKEYS")
+			t := newTable(out, "PROVIDER\tCLIENT IDS\tKEYS")
 			for _, p := range all {
 				keys := "fetched from the issuer"
 				if p.KeySet != "" {
 					keys = "from a file"
 				}
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", p.ARN, list(p.ClientIDs), keys)
+				t.row("%s\t%s\t%s", p.ARN, list(p.ClientIDs), keys)
 			}
-			return w.Flush()
+			return t.Flush()
 		}),
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -76,25 +75,15 @@ func quotaStatusCode(err error) int {
 }
 
 func quotasCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
+	cmd := showing(&cobra.Command{
 		Use: "quotas", Short: "List the quotas of the region's accounts", Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all shownQuotas
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/quotas", nil, &all); err != nil {
-				return err
-			}
-			return f.print(cmd.OutOrStdout(), all, func(out io.Writer) error {
-				w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(w, "QUOTA\tVALUE\tADJUSTABLE")
-				for _, q := range all.Quotas {
-					_, _ = fmt.Fprintf(w, "%s\t%v\t%t\n", q.QuotaName, q.Value, q.Adjustable)
-				}
-				return w.Flush()
-			})
-		},
-	}
-	f.add(cmd)
+	}, "/v1/quotas", func(out io.Writer, all shownQuotas) error {
+		t := newTable(out, "QUOTA\tVALUE\tADJUSTABLE")
+		for _, q := range all.Quotas {
+			t.row("%s\t%v\t%t", q.QuotaName, q.Value, q.Adjustable)
+		}
+		return t.Flush()
+	})
 	var s adminFlags
 	set := &cobra.Command{
 		Use: "set NAME VALUE", Short: "Set a resource quota for every account; request quotas are set in the configuration", Args: arguments(cobra.ExactArgs(2)),

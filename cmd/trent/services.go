@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -79,30 +78,19 @@ func serviceCreateCommand() *cobra.Command {
 }
 
 func serviceListCommand() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
+	return showing(&cobra.Command{
 		Use: "list", Short: "List the registered services with their access keys", Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var all []region.RegisteredService
-			if err := f.call(cmd.Context(), http.MethodGet, "/v1/services", nil, &all); err != nil {
-				return err
+	}, "/v1/services", func(out io.Writer, all []region.RegisteredService) error {
+		t := newTable(out, "SERVICE\tPRINCIPAL\tACCESS KEYS")
+		for _, s := range all {
+			var keys []string
+			for _, k := range s.AccessKeys {
+				keys = append(keys, k.AccessKeyID)
 			}
-			return f.print(cmd.OutOrStdout(), all, func(out io.Writer) error {
-				w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(w, "SERVICE\tPRINCIPAL\tACCESS KEYS")
-				for _, s := range all {
-					var keys []string
-					for _, k := range s.AccessKeys {
-						keys = append(keys, k.AccessKeyID)
-					}
-					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Principal, strings.Join(keys, ", "))
-				}
-				return w.Flush()
-			})
-		},
-	}
-	f.add(cmd)
-	return cmd
+			t.row("%s\t%s\t%s", s.Name, s.Principal, strings.Join(keys, ", "))
+		}
+		return t.Flush()
+	})
 }
 
 func serviceDeleteCommand() *cobra.Command {
