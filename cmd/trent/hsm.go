@@ -35,6 +35,9 @@ func openHSM(cfg *config.File, create bool, log *slog.Logger) (hsm.Module, error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("embedded HSM: %w", err)
 	}
+	if generateRSA != nil {
+		log.Warn("embedded HSM: this build is for tests: its RSA keys are published ones that anybody can know")
+	}
 	return soft.Open(soft.Options{
 		Path: filepath.Join(dir, "token"), PIN: pin, Create: create, Label: "trent",
 		AllowSHA1Transport: cfg.HSM.AllowOAEPSHA1Transport, GenerateRSA: generateRSA,
