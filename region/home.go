@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -125,14 +124,13 @@ func errDecidedAtHome(st *fsm.State) error {
 // HomeChange is what adopting or leaving a home means.
 type HomeChange struct {
 	Home string `json:"home"` // the region that decides from now on
-	// Rows is the number of identities that are taken over, Vanish names those that are here and not there: they are removed.
-	Rows   int      `json:"rows"`
-	Vanish []string `json:"vanish,omitempty"`
-	DryRun bool     `json:"dryRun,omitempty"`
+	// Rows is the number of identities that are taken over. Vanish are those that are here and not there, which are removed, kind by kind and
+	// maxVanish of each kind at most; VanishCounts counts all of them, by kind.
+	Rows         int            `json:"rows"`
+	Vanish       []Vanishing    `json:"vanish,omitempty"`
+	VanishCounts map[string]int `json:"vanishCounts,omitempty"`
+	DryRun       bool           `json:"dryRun,omitempty"`
 }
-
-// maxVanish bounds the names in a HomeChange.
-const maxVanish = 100
 
 // ErrVanish reports that adopting a home would remove identities.
 var ErrVanish = errors.New("identities of this region that the home does not have would be removed; look with --dry-run, and say --replace if that is meant")
@@ -187,14 +185,12 @@ func (s *Service) AdoptHome(ctx context.Context, name string, dryRun, replace bo
 		out.Rows += c.Rows.Len()
 	}
 	vanish := st.Lacking(rows)
-	for _, ref := range vanish[:min(len(vanish), maxVanish)] {
-		out.Vanish = append(out.Vanish, s.describeIdentity(st, ref))
-	}
+	out.vanishing(s, st, vanish)
 	switch {
 	case dryRun:
 		return out, nil
 	case len(vanish) > 0 && !replace:
-		return out, fmt.Errorf("%w: %s", ErrVanish, strings.Join(out.Vanish, ", "))
+		return out, fmt.Errorf("%w: %s", ErrVanish, out.summary(len(vanish)))
 	}
 	for _, c := range commands[:len(commands)-1] {
 		if err := s.proposeSetup(ctx, c); err != nil {
@@ -219,25 +215,4 @@ func (s *Service) releaseHome(ctx context.Context, st *fsm.State, dryRun bool) (
 	return out, s.proposeOperator(ctx, st, &fsm.ReleaseHome{Home: h.Name}, OperatorEvent{
 		Name: "ReleaseHomeRegion", At: s.Now(), Details: []Note{{"region", h.Name}},
 	})
-}
-
-// describeIdentity names an identity for an operator.
-func (s *Service) describeIdentity(st *fsm.State, ref fsm.IdentityRef) string {
-	switch ref.Table {
-	case fsm.TableAccounts:
-		return "account " + ref.Name
-	case fsm.TablePolicies:
-		if p := st.ManagedPolicy(ref.Name); p != nil {
-			return s.PolicyARN(p)
-		}
-	case fsm.TableIdentities:
-		if i := st.Identity(ref.Name); i != nil {
-			return s.IdentityARN(i)
-		}
-	case fsm.TableProviders:
-		return s.iamARN(ref.Account, "oidc-provider/"+ref.Name)
-	case fsm.TableAccessKeys:
-		return "access key " + ref.Name
-	}
-	return ref.Name
 }

@@ -42,10 +42,34 @@ func printHomeChange(w io.Writer, c *region.HomeChange) error {
 	if err == nil && c.Rows > 0 {
 		_, err = fmt.Fprintf(w, "taken over           %d\n", c.Rows)
 	}
-	for _, name := range c.Vanish {
-		if err == nil {
-			_, err = fmt.Fprintf(w, "removed              %s\n", name)
+	if err == nil && len(c.Vanish) > 0 {
+		err = printVanish(w, c)
+	}
+	return err
+}
+
+// maxVanishShown is how many identities of one kind are printed.
+const maxVanishShown = 20
+
+// printVanish prints what is removed, kind by kind.
+func printVanish(w io.Writer, c *region.HomeChange) error {
+	total := 0
+	for _, n := range c.VanishCounts {
+		total += n
+	}
+	_, err := fmt.Fprintf(w, "removed              %d\n", total)
+	for i, n := 0, 0; i < len(c.Vanish) && err == nil; i++ {
+		v := &c.Vanish[i]
+		if n++; n <= maxVanishShown {
+			_, err = fmt.Fprintf(w, "  %s\n", v)
 		}
+		if i+1 < len(c.Vanish) && c.Vanish[i+1].Kind == v.Kind {
+			continue
+		}
+		if more := c.VanishCounts[v.Kind] - min(n, maxVanishShown); more > 0 && err == nil {
+			_, err = fmt.Fprintf(w, "  %s: %d more\n", v.Kind, more)
+		}
+		n = 0
 	}
 	return err
 }

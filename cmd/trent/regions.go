@@ -259,46 +259,6 @@ func regionsCommand() *cobra.Command {
 	return cmd
 }
 
-func printRegions(out io.Writer, all []region.RegionInfo) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "REGION\tSTATE\tINCARNATION\tNODES\tLAST CONTACT\tLAG\tDELAY\tMISSING\tUNTAKEN\tPENDING\tKEYS\tAUTHORITY\tNOTE")
-	for i := range all {
-		r := &all[i]
-		contact, lag, note := "never", "-\t-\t-\t-\t-", r.Problem
-		switch {
-		case r.State == "self":
-			contact = "-"
-		case !r.LastContact.IsZero():
-			contact = time.Since(r.LastContact).Round(time.Second).String() + " ago"
-		}
-		if r.LagSeconds != nil {
-			untaken := fmt.Sprint(*r.UntakenChanges)
-			if *r.UntakenChanges > 0 {
-				untaken += fmt.Sprintf(" (%.1fs)", *r.UntakenSeconds)
-			}
-			lag = fmt.Sprintf("%.1fs\t%.3fs\t%d\t%s\t%d", *r.LagSeconds, *r.LastDelaySeconds, *r.MissingChanges, untaken, *r.PendingChanges)
-		}
-		switch {
-		case r.IdentityHome != "":
-			note = fmt.Sprintf("identities are decided in %s and %.0fs old", r.IdentityHome, *r.IdentitySeconds)
-		case r.FollowsHere && note == "":
-			note = "its identities are decided here"
-		}
-		if r.By != "" {
-			note = "introduced by " + r.By + "; consent with 'trent operator federate confirm " + r.Region + "'"
-		}
-		if len(r.StillKnownBy) > 0 {
-			note = "has still to be forgotten in " + strings.Join(r.StillKnownBy, ", ") + ": 'trent operator region forget " + r.Region + "' there"
-		}
-		if r.ForgottenBy != nil {
-			note = fmt.Sprintf("forgotten by %s; if that is meant, 'trent operator region forget %s'", r.ForgottenBy.Region, r.Region)
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%d\t%s\t%s\n",
-			r.Region, r.State, r.Incarnation, r.Members, contact, lag, r.KeysShared, r.Authority, note)
-	}
-	return w.Flush()
-}
-
 func regionCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "region", Short: "What is done to another region, and where identities are decided"}
 	var f adminFlags

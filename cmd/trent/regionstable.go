@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/trentkms/trent/region"
+)
+
+// printRegions prints two tables and what there is to say, each narrow enough for a terminal of 120 columns: how the regions stand, and who
+// they are.
+func printRegions(out io.Writer, all []region.RegionInfo) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "REGION\tSTATE\tNODES\tLAST CONTACT\tKEYS\tSESSIONS\tLAG\tDELAY\tMISSING\tUNTAKEN\tPENDING")
+	for i := range all {
+		r := &all[i]
+		contact, lag, sessions := "never", "-\t-\t-\t-\t-", "-"
+		switch {
+		case r.State == "self":
+			contact = "-"
+		case !r.LastContact.IsZero():
+			contact = span(time.Since(r.LastContact).Seconds(), 0) + " ago"
+		}
+		if r.SessionsAccepted {
+			sessions = "accepted"
+		}
+		if r.LagSeconds != nil {
+			untaken := fmt.Sprint(*r.UntakenChanges)
+			if *r.UntakenChanges > 0 {
+				untaken += " (" + span(*r.UntakenSeconds, 1) + ")"
+			}
+			lag = fmt.Sprintf("%s\t%s\t%d\t%s\t%d", span(*r.LagSeconds, 1), span(*r.LastDelaySeconds, 3), *r.MissingChanges, untaken, *r.PendingChanges)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", r.Region, r.State, r.Members, contact, r.KeysShared, sessions, lag)
+	}
+	_, _ = fmt.Fprintln(w, "\nREGION\tINCARNATION\tAUTHORITY")
+	for i := range all {
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\n", all[i].Region, all[i].Incarnation, all[i].Authority)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	first := "\n"
+	for i := range all {
+		for _, note := range regionNotes(&all[i]) {
+			if _, err := fmt.Fprintf(out, "%s%s: %s\n", first, all[i].Region, note); err != nil {
+				return err
+			}
+			first = ""
+		}
+	}
+	return nil
+}
+
+// span is a duration in a few characters: seconds with that many digits, or, from 100 s on, hours and minutes.
+func span(seconds float64, digits int) string {
+	if seconds < 100 {
+		return fmt.Sprintf("%.*fs", digits, seconds)
+	}
+	d := time.Duration(seconds * float64(time.Second))
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}
+
+// regionNotes are what there is to say of a region.
+func regionNotes(r *region.RegionInfo) (notes []string) {
+	if r.Problem != "" {
+		notes = append(notes, r.Problem)
+	}
+	if r.IdentityHome != "" {
+		notes = append(notes, fmt.Sprintf("identities are decided in %s and %.0fs old", r.IdentityHome, *r.IdentitySeconds))
+	}
+	if r.FollowsHere {
+		notes = append(notes, "its identities are decided here")
+	}
+	if r.By != "" {
+		notes = append(notes, "introduced by "+r.By+"; consent with 'trent operator federate confirm "+r.Region+"'")
+	}
+	if len(r.StillKnownBy) > 0 {
+		notes = append(notes, "has still to be forgotten in "+strings.Join(r.StillKnownBy, ", ")+": 'trent operator region forget "+r.Region+"' there")
+	}
+	if r.ForgottenBy != nil {
+		notes = append(notes, fmt.Sprintf("forgotten by %s; if that is meant, 'trent operator region forget %s'", r.ForgottenBy.Region, r.Region))
+	}
+	return notes
+}
