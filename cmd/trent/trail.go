@@ -49,14 +49,15 @@ type trailRecord struct {
 		ARN string `json:"ARN"`
 	} `json:"resources"`
 	Request  json.RawMessage `json:"requestParameters"`
-	Response materialFields  `json:"responseElements"`
-	Details  materialFields  `json:"serviceEventDetails"`
+	Response detailFields    `json:"responseElements"`
+	Details  json.RawMessage `json:"serviceEventDetails"`
 
 	index uint64
 }
 
-type materialFields struct {
+type detailFields struct {
 	KeyMaterialID string `json:"keyMaterialId"`
+	Allow         string `json:"allow"`
 }
 
 // operatorAgent marks records of what operators did to the region as a whole.
@@ -135,12 +136,14 @@ func (t *trail) add(r *trailRecord) {
 	if len(r.Resources) > 0 {
 		arn = r.Resources[0].ARN
 	}
+	var details detailFields
+	_ = json.Unmarshal(r.Details, &details) // many records have none, or other ones
 	switch ref, ok := keyOfARN(arn); {
 	case ok && r.EventName == "DeleteKey":
 		t.Keys = append(t.Keys, ref)
 		return
 	case ok && (r.EventName == "DeleteImportedKeyMaterial" || r.EventName == "DeleteExpiredKeyMaterial"):
-		if id, err := hex.DecodeString(r.Response.KeyMaterialID + r.Details.KeyMaterialID); err == nil && len(id) > 0 {
+		if id, err := hex.DecodeString(r.Response.KeyMaterialID + details.KeyMaterialID); err == nil && len(id) > 0 {
 			t.Materials = append(t.Materials, fsm.MaterialRef{Key: ref, ID: id})
 			return
 		}
@@ -150,6 +153,9 @@ func (t *trail) add(r *trailRecord) {
 			t.Materials = slices.DeleteFunc(t.Materials, func(m fsm.MaterialRef) bool { return m.Key == ref && string(m.ID) == string(id) })
 		}
 	case r.UserAgent == operatorAgent:
+		if operatorRevokes(r.EventName, &details) {
+			t.Revoked = append(t.Revoked, trailChange{Time: r.EventTime, Index: r.index, Event: r.EventName, Principal: operatorAgent, Request: r.Details})
+		}
 		return
 	}
 	c := trailChange{Time: r.EventTime, Index: r.index, Event: r.EventName, Resource: arn, Principal: r.UserIdentity.ARN, Request: r.Request}
@@ -168,6 +174,17 @@ func revokes(event string) bool {
 		}
 	}
 	return strings.Contains(event, "Policy") && !strings.HasPrefix(event, "Create") || event == "UpdateAccessKey" || event == "UpdateAlias"
+}
+
+// operatorRevokes tells whether something that an operator did takes something away from somebody, a region among them.
+func operatorRevokes(event string, details *detailFields) bool {
+	switch event {
+	case "DeleteRootAccessKey", "DeleteService", "UnfederateRegion", "ForgetRegion", "RemoveRecoveryKey":
+		return true
+	case "ShareIdentities":
+		return details.Allow == "false"
+	}
+	return false
 }
 
 // keyOfARN reads account and key id out of a key ARN.

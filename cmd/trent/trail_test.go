@@ -53,6 +53,10 @@ func TestTrail(t *testing.T) {
 		20: `"eventName":"RotateDomainKey","userAgent":"trent operator"`,
 		21: `"eventName":"DetachUserPolicy"`,
 		22: `"eventName":"CreatePolicy"`,
+		23: `"eventName":"ShareIdentities","userAgent":"trent operator","serviceEventDetails":{"region":"eu-west-1","allow":"true"}`,
+		24: `"eventName":"ShareIdentities","userAgent":"trent operator","serviceEventDetails":{"region":"eu-west-1","allow":"false"}`,
+		25: `"eventName":"DeleteRootAccessKey","userAgent":"trent operator","serviceEventDetails":{"accessKeyId":"AKIA2"}`,
+		26: `"eventName":"DeleteService","userAgent":"trent operator","serviceEventDetails":{"service":"ssm","accessKeyId":"AKIA3"}`,
 	}
 	one, two := trailLog(t, "n1", records), trailLog(t, "n2", records)
 	got, err := readTrail(t.Context(), []string{one, two}, 10)
@@ -74,11 +78,14 @@ func TestTrail(t *testing.T) {
 		}
 		return s
 	}
-	if s := names(got.Revoked); s != "RevokeGrant DeleteAccessKey PutKeyPolicy DetachUserPolicy " {
+	if s := names(got.Revoked); s != "RevokeGrant DeleteAccessKey PutKeyPolicy DetachUserPolicy ShareIdentities DeleteRootAccessKey DeleteService " {
 		t.Errorf("revoked: %s", s)
 	}
 	if s := names(got.Lost); s != "ImportKeyMaterial CreateKey CreatePolicy " {
 		t.Errorf("lost: %s", s)
+	}
+	if s := string(got.Revoked[4].Request); s != `{"region":"eu-west-1","allow":"false"}` {
+		t.Errorf("what an operator did: %s", s)
 	}
 	if string(got.Revoked[0].Request) != `{"grantId":"g"}` || got.Revoked[0].Time != time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) {
 		t.Errorf("%+v", got.Revoked[0])
