@@ -1,9 +1,12 @@
 package region
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,12 +302,32 @@ func forgetRegion(t *testing.T, a, b, c *federated) {
 	if b.state(c) != "federated" {
 		t.Errorf("it was forgotten without its operator: %s", b.state(c))
 	}
-	if in := a.info(c).StillKnownBy; len(in) != 1 || in[0] != b.region || !a.Unforgotten()[c.region] || !b.Unforgotten()[c.region] {
-		t.Errorf("it has still to be forgotten in %v, %v, %v", in, a.Unforgotten(), b.Unforgotten())
+	still := []string{b.region}
+	if in := a.info(c).StillKnownBy; !slices.Equal(in, still) || !slices.Equal(out.Elsewhere, still) ||
+		!slices.Equal(a.Unforgotten()[c.region], still) || !slices.Equal(b.Unforgotten()[c.region], still) {
+		t.Errorf("it has still to be forgotten in %v, %v, %v, %v", in, out.Elsewhere, a.Unforgotten(), b.Unforgotten())
 	}
+	if again, err := a.ForgetRegion(ctx, c.region, false, false); err != nil || !slices.Equal(again.Elsewhere, still) {
+		t.Errorf("forgotten again: %+v, %v", again, err)
+	}
+	var logged bytes.Buffer
+	log, told := slog.New(slog.NewTextHandler(&logged, nil)), map[string]*reminder{}
+	now := time.Now()
+	a.remind(log, now, told)
+	a.remind(log, now.Add(remindAfter-1), told)
+	if logged.Len() > 0 {
+		t.Errorf("said before the others had the time to tell: %s", logged.String())
+	}
+	for range 2 { // once
+		a.remind(log, now.Add(remindAfter), told)
+	}
+	if line := logged.String(); strings.Count(line, "WARN") != 1 || !strings.Contains(line, "in="+b.region) || !strings.Contains(line, `command="trent operator region forget `+c.region) {
+		t.Errorf("the log says %s", line)
+	}
+	logged.Reset()
 	again, err := b.ForgetRegion(ctx, c.region, false, true)
-	if err != nil || again.Fence != out.Fence {
-		t.Errorf("fences %d and %d, %v", out.Fence, again.Fence, err)
+	if err != nil || again.Fence != out.Fence || len(again.Elsewhere) > 0 {
+		t.Errorf("fences %d and %d, still to be forgotten in %v, %v", out.Fence, again.Fence, again.Elsewhere, err)
 	}
 	// How many regions the other one has forgotten comes with the synchronization of keys.
 	for _, pair := range [][2]*federated{{a, b}, {b, a}} {
@@ -312,9 +335,12 @@ func forgetRegion(t *testing.T, a, b, c *federated) {
 		if err := pair[0].service.proposeSetup(ctx, body); err != nil {
 			t.Fatal(err)
 		}
-		if in := pair[0].info(c).StillKnownBy; len(in) > 0 || pair[0].Unforgotten()[c.region] {
+		if in := pair[0].info(c).StillKnownBy; len(in) > 0 || len(pair[0].Unforgotten()[c.region]) > 0 {
 			t.Errorf("it was forgotten everywhere, and has still to be in %v", in)
 		}
+	}
+	if a.remind(log, now.Add(2*remindAfter), told); !strings.Contains(logged.String(), "level=INFO") {
+		t.Errorf("that it is forgotten everywhere: %s", logged.String())
 	}
 	if _, err := c.Accept(ctx, a.tokenFor(c), false); err == nil || !strings.Contains(err.Error(), "forgotten") {
 		t.Errorf("a forgotten region came back in the same life: %v", err)

@@ -41,6 +41,8 @@ type Regions struct {
 	lag    func() map[string]Lag // what the synchronization says of itself; nil without one
 	// announced are regions that others have forgotten, with who says so.
 	announced map[string]Forgotten
+	// said are the fences by which regions have said that they have forgotten another one.
+	said map[saying]uint64
 }
 
 // talk is how the exchange of descriptions with one region goes.
@@ -60,7 +62,7 @@ type talk struct {
 func NewRegions(m *Members, wire *transport.Server, cfg RegionsConfig) *Regions {
 	r := &Regions{
 		cfg: cfg, service: m.service, members: m, log: m.log, wake: make(chan struct{}, 1), known: map[string]string{}, talks: map[string]*talk{},
-		announced: map[string]Forgotten{},
+		announced: map[string]Forgotten{}, said: map[saying]uint64{},
 	}
 	id := m.node.Identity()
 	r.wire = fed.New(fed.Config{
@@ -167,7 +169,9 @@ type hello struct {
 func (r *Regions) Speak(ctx context.Context) {
 	tick := time.NewTicker(talkTick)
 	defer tick.Stop()
+	told := map[string]*reminder{}
 	for {
+		r.remind(r.log, time.Now(), told)
 		if partners := r.partners(); len(partners) > 0 && !r.members.node.State().Region().Reborn { // else it is nobody yet
 			self, _, err := r.describe(ctx)
 			if err != nil {

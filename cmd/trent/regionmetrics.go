@@ -28,7 +28,7 @@ var (
 		prometheus.NewDesc("trent_federation_untaken_changes", "Keys changed here that the region has not taken over; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_untaken_age_seconds", "Age of the oldest change made here that the region has not taken over, 0 if there is none; at most as long as the node leads; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region; on the leader only.", peerLabel, nil),
-		prometheus.NewDesc("trent_federation_unforgotten", "Of a region that was forgotten in some region: 1 if it has still to be forgotten in another one, or in this.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_unforgotten", "Of a region that was forgotten in some region: 1 for each region in which it has still to be forgotten, as far as is known here, that is this region's own name where it has to be here; 0, without a name, once it was forgotten everywhere.", []string{"peer", "in"}, nil),
 		prometheus.NewDesc("trent_identity_staleness_seconds", "For how long the home of the identities may have had others than this region; 0 in a home.", nil, nil),
 	}
 )
@@ -65,8 +65,8 @@ func syncMetrics(r prometheus.Registerer) (tookOver func(peer string, delay time
 
 // Collect implements prometheus.Collector.
 func (c *regionCollector) Collect(to chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, peer string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, peer)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	to <- prometheus.MustNewConstMetric(regionsDesc.staleness, prometheus.GaugeValue, c.staleness().Seconds())
 	for _, p := range c.regions.Link().Peers() {
@@ -80,8 +80,13 @@ func (c *regionCollector) Collect(to chan<- prometheus.Metric) {
 	for name, n := range c.regions.Link().Members() {
 		gauge(regionsDesc.members, float64(n), name)
 	}
-	for name, yes := range c.regions.Unforgotten() {
-		gauge(regionsDesc.unforgotten, bit(yes), name)
+	for name, in := range c.regions.Unforgotten() {
+		for _, region := range in {
+			gauge(regionsDesc.unforgotten, 1, name, region)
+		}
+		if len(in) == 0 {
+			gauge(regionsDesc.unforgotten, 0, name, "")
+		}
 	}
 	for name, lag := range c.regions.Lags() {
 		gauge(regionsDesc.lag, lag.Behind.Seconds(), name)

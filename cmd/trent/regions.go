@@ -296,8 +296,14 @@ func printForgetting(w io.Writer, o *region.Forgetting) error {
 	if err == nil && o.Reachable {
 		_, err = fmt.Fprintln(w, "It is reachable: it is not lost.")
 	}
-	if err == nil && len(o.Elsewhere) > 0 {
-		_, err = fmt.Fprintf(w, "Forget it in these regions too: %s\n", strings.Join(o.Elsewhere, ", "))
+	switch {
+	case err != nil:
+	case len(o.Elsewhere) > 0:
+		_, err = fmt.Fprintf(w, "Not done yet: it has still to be forgotten in %s, by their operators:\n\n  trent operator region forget %s\n\n"+
+			"Until then no region takes over the keys whose primary it was. 'trent operator regions' shows who has still to do it.\n",
+			strings.Join(o.Elsewhere, ", "), o.Region)
+	case !o.DryRun:
+		_, err = fmt.Fprintln(w, "No other region has still to forget it.")
 	}
 	return err
 }
