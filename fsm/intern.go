@@ -47,8 +47,11 @@ func fnv1a(s string) uint64 {
 	return h
 }
 
-// key makes a row share its strings. The row is not published yet.
+// key makes a row share its strings. The row is not published yet. A nil interner leaves it as it is: for rows that never will be.
 func (n *interner) key(k *Key) {
+	if n == nil {
+		return
+	}
 	k.Account, k.Manager = n.string(k.Account), n.string(k.Manager)
 	k.Spec, k.Usage, k.Origin = n.string(k.Spec), n.string(k.Usage), n.string(k.Origin)
 	k.Policy, k.Description = n.string(k.Policy), n.string(k.Description)

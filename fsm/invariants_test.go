@@ -120,6 +120,11 @@ func checkKey(t *testing.T, s *State, k *Key) {
 			set.ChangedAt > k.Version || s.ReplicaEnd(k.Account, k.ID) != nil {
 			t.Errorf("key %s: set %+v", k.ID, set)
 		}
+		row := *k
+		row.Set = set.clone()
+		if owes := s.rehearsal().tend(&row); owes != s.Owes(k) {
+			t.Errorf("key %s: something is owed to it: %v; found: %v", k.ID, owes, !owes)
+		}
 		if d := s.Doc(k); !set.Creating && d.Check() != nil {
 			t.Errorf("key %s: %v", k.ID, d.Check())
 		}

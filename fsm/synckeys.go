@@ -3,6 +3,7 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // SyncKeys takes over what another region, in an incarnation, tells of keys. Each key is judged on its own; what is not newer
@@ -54,7 +55,7 @@ func applySyncKeys(t *tx, c *SyncKeys) outcome {
 func (s *State) rehearsal() *tx {
 	return &tx{
 		view: s.view, index: s.index + 1, time: s.now, now: s.now,
-		d: &draft{view: s.view, region: s.region, quotas: s.quotas, interner: new(interner), now: s.now},
+		d: &draft{view: s.view, region: s.region, quotas: s.quotas, now: s.now},
 	}
 }
 
@@ -72,9 +73,24 @@ func (s *State) Wants(region string, incarnation uint64, d *KeyDoc) bool {
 	return len(t.changes) > 0
 }
 
+// mayOwe is false for nearly all keys to which nothing is owed, and only for such: a region looks at each of its keys every now and then.
+func (s *State) mayOwe(k *Key) bool {
+	gone := func(region string) bool {
+		o := s.otherRegion(region)
+		return o == nil || o.State == RegionForgotten
+	}
+	home := s.region.Name
+	if k.Set.Primary != home {
+		return gone(k.Set.Primary)
+	}
+	return k.spreading() >= 0 || k.PendingWindowDays != 0 || slices.ContainsFunc(k.Set.Members, func(m Member) bool {
+		return m.Gone || m.Region != home && gone(m.Region)
+	})
+}
+
 // Owes reports whether a TendKeys of this key alone would have any effect.
 func (s *State) Owes(k *Key) bool {
-	if k.Set == nil || s.region == nil {
+	if k.Set == nil || s.region == nil || !s.mayOwe(k) {
 		return false
 	}
 	row := *k

@@ -116,6 +116,9 @@ func (n *node) openRegions() error {
 	return nil
 }
 
+// maxPending bounds the counting of keys about which something waits.
+const maxPending = 100_000
+
 // lags are how far the synchronization with the other regions is, as the leader knows it.
 func (n *node) lags() map[string]region.Lag {
 	st := n.cluster.State()
@@ -126,7 +129,11 @@ func (n *node) lags() map[string]region.Lag {
 		}
 		all[s.Region] = region.Lag{Behind: s.Behind, Delay: s.Delay, Missing: s.Missing, Untaken: s.Untaken, UntakenAge: s.UntakenAge}
 	}
+	counted := 0
 	for k := range st.Unsettled(fsm.KeyRef{}) {
+		if counted++; counted > maxPending {
+			break
+		}
 		for _, m := range k.Set.Members {
 			if lag, ok := all[m.Region]; ok {
 				lag.Pending++

@@ -27,7 +27,7 @@ var (
 		prometheus.NewDesc("trent_federation_missing_changes", "Changed keys that the region has told of and that are not taken over here yet; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_untaken_changes", "Keys changed here that the region has not taken over; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_untaken_age_seconds", "Age of the oldest change made here that the region has not taken over, 0 if there is none; at most as long as the node leads; on the leader only.", peerLabel, nil),
-		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region; on the leader only.", peerLabel, nil),
+		prometheus.NewDesc("trent_federation_pending_changes", "Multi-Region keys shared with the region about which something waits for another region, counted up to 100,000; on the leader only.", peerLabel, nil),
 		prometheus.NewDesc("trent_federation_unforgotten", "Of a region that was forgotten in some region: 1 for each region in which it has still to be forgotten, as far as is known here, that is this region's own name where it has to be here; 0, without a name, once it was forgotten everywhere.", []string{"peer", "in"}, nil),
 		prometheus.NewDesc("trent_identity_staleness_seconds", "For how long the home of the identities may have had others than this region; 0 in a home.", nil, nil),
 	}

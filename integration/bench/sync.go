@@ -124,6 +124,9 @@ func (b *bench) sync(ctx context.Context) error {
 	if err := p.changeAll(ctx, keys, t); err != nil {
 		return err
 	}
+	if err := p.rotateAll(ctx, b, keys, t); err != nil {
+		return err
+	}
 	b.report.print(t)
 	return nil
 }
@@ -193,6 +196,10 @@ func (p *pair) makeShared(ctx context.Context, b *bench, t *table) ([]string, er
 	if err != nil {
 		return nil, err
 	}
+	cpu, err := p.here.cpu() // of both regions
+	if err != nil {
+		return nil, err
+	}
 	begin := time.Now()
 	if err := p.profiled(ctx, b, "ReplicateKey", func() error {
 		return each(ctx, p.here, keys, func(_ int, id string) (*request, error) {
@@ -206,6 +213,10 @@ func (p *pair) makeShared(ctx context.Context, b *bench, t *table) ([]string, er
 		return nil, err
 	}
 	took := time.Since(begin)
+	spent, err := p.here.cpu()
+	if err != nil {
+		return nil, err
+	}
 	_, size, err := used()
 	if err != nil {
 		return nil, err
@@ -214,6 +225,7 @@ func (p *pair) makeShared(ctx context.Context, b *bench, t *table) ([]string, er
 	t.add("replicate all to a region that has none, s", number(took.Seconds()))
 	t.add("of that, the calls of ReplicateKey, 16 connections, s", number(asked.Seconds()))
 	t.add("replicas made, with material and acknowledgement, keys/s", number(float64(len(keys))/took.Seconds()))
+	t.add("processor time of both regions for each, ms", number(milliseconds(spent-cpu)/float64(len(keys))))
 	t.add("bytes for each, question included", number(size/float64(len(keys))))
 	// Whatever the metrics say, the last key must be there.
 	return keys, p.there.call(ctx, "Encrypt", fields{"KeyId": keys[len(keys)-1], "Plaintext": []byte("x")}, nil)
@@ -416,5 +428,33 @@ func (p *pair) changeAll(ctx context.Context, keys []string, t *table) error {
 	t.add("all changes taken over after the last was acknowledged, s", number((took - changed).Seconds()))
 	t.add("changes/s, from the first call until all are taken over", number(n/took.Seconds()))
 	t.add("bytes for each change", number(size/n))
+	return nil
+}
+
+// rotateAll rotates every key and waits until all regions encrypt with the new material.
+func (p *pair) rotateAll(ctx context.Context, b *bench, keys []string, t *table) error {
+	cpu, err := p.here.cpu()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := p.profiled(ctx, b, "RotateKeyOnDemand", func() error {
+		return each(ctx, p.here, keys, func(_ int, id string) (*request, error) {
+			return newCall("RotateKeyOnDemand", fields{"KeyId": id})
+		}, nil)
+	}); err != nil {
+		return err
+	}
+	if err := p.settled(ctx); err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	spent, err := p.here.cpu()
+	if err != nil {
+		return err
+	}
+	b.progress("rotated in %v", took.Round(time.Second))
+	t.add("all keys rotated, until both regions encrypt with the new material: keys/s, 16 connections", number(float64(len(keys))/took.Seconds()))
+	t.add("processor time of both regions for each, ms", number(milliseconds(spent-cpu)/float64(len(keys))))
 	return nil
 }

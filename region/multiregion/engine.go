@@ -108,6 +108,21 @@ type peer struct {
 	failed   string    // guarded by Mutex: the last error that was logged
 	lag      lag       // guarded by Mutex
 	sessions uint64    // guarded by Mutex: answer.Sessions of the last answer
+	pulled   pulled    // guarded by Mutex
+}
+
+// pulled is a position of another region's feed up to which there was nothing to take over, beyond the one that the log knows: idle regions
+// write nothing. It counts within one life of both regions.
+type pulled struct{ here, there, position uint64 }
+
+// since is where to go on with a region's feed.
+func (p *peer) since(st *fsm.State, o *fsm.OtherRegion) uint64 {
+	p.Lock()
+	defer p.Unlock()
+	if p.pulled.here == st.Region().Incarnation() && p.pulled.there == o.Incarnation {
+		return max(o.Position, p.pulled.position)
+	}
+	return o.Position
 }
 
 // New makes an engine. Nothing happens before Run; Serve works at once.
@@ -157,6 +172,7 @@ func (e *Engine) Run(ctx context.Context) {
 	running.Go(func() { e.watchFeed(ctx) })
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
+	seen := &tended{asked: map[string]fsm.KeyRef{}}
 	for n, all, due := 0, true, true; ; {
 		st := e.cfg.Cluster.State()
 		reborn := e.reborn(ctx, st) // then this region is nobody yet
@@ -170,7 +186,7 @@ func (e *Engine) Run(ctx context.Context) {
 			}
 		}
 		e.announce(ctx, st)
-		if err := e.tend(ctx, all, due); err != nil && ctx.Err() == nil {
+		if err := e.tend(ctx, seen, all, due); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
 		}
 		if err := e.keepSessions(ctx, st); err != nil && ctx.Err() == nil {

@@ -1,6 +1,8 @@
 package multiregion
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/trentkms/trent/fsm"
@@ -43,10 +45,9 @@ func (t *trail) note(position uint64, now time.Time) {
 
 // age is how long ago the change at a position was made; of changes from before the leadership, how long that has lasted.
 func (t *trail) age(position uint64, now time.Time) time.Duration {
-	for i := range t.moments {
-		if t.moments[i].position >= position {
-			return now.Sub(t.moments[i].at)
-		}
+	i, _ := slices.BinarySearchFunc(t.moments, position, func(m moment, p uint64) int { return cmp.Compare(m.position, p) })
+	if i < len(t.moments) {
+		return now.Sub(t.moments[i].at)
 	}
 	return 0 // made just now, and not seen yet
 }

@@ -26,7 +26,8 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 	if all || unheard || o.Position == 0 {
 		return e.compare(ctx, region)
 	}
-	r := &request{Kind: kindPull, Position: o.Position}
+	p := e.peer(region)
+	r := &request{Kind: kindPull, Position: p.since(st, o)}
 	taken := false
 	var left incomplete
 	for {
@@ -48,6 +49,9 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 		taken = taken || len(a.Docs) > 0
 		if a.Next == nil {
 			if !taken && a.Position < o.Position+maxBehind {
+				p.Lock()
+				p.pulled = pulled{st.Region().Incarnation(), o.Incarnation, a.Position}
+				p.Unlock()
 				return nil // idle regions write nothing
 			}
 			// What was left out is not asked for here again, or it would have everything told anew without end.

@@ -96,11 +96,12 @@ func (e *Engine) serve(ctx context.Context, st *fsm.State, from string, r *reque
 // Digest implements link.Handler.
 func (e *Engine) Digest(from string, digest []byte) {
 	incarnation, rest, ok := link.Incarnation(digest)
-	o := e.cfg.Cluster.State().OtherRegion(from)
-	if !ok || len(rest) != 8 || o == nil || incarnation < o.Incarnation {
+	st := e.cfg.Cluster.State()
+	o := st.OtherRegion(from)
+	if !ok || len(rest) != 8 || o == nil || st.Region() == nil || incarnation < o.Incarnation {
 		return
 	}
-	if incarnation > o.Incarnation || binary.BigEndian.Uint64(rest) > o.Position {
+	if incarnation > o.Incarnation || binary.BigEndian.Uint64(rest) > e.peer(from).since(st, o) {
 		poke(e.peer(from).wake)
 	}
 }
@@ -228,8 +229,14 @@ func digest(st *fsm.State, other string) []uint64 {
 func compareAnswer(st *fsm.State, from string, r *request) *answer {
 	mine := digest(st, from)
 	var differ [bucketCount]bool
+	differs := false
 	for i := range mine {
 		differ[i] = i >= r.From && mine[i] != r.Buckets[i]
+		differs = differs || differ[i]
+	}
+	a := &answer{Position: st.Index(), Lives: st.Lives()}
+	if !differs {
+		return a
 	}
 	lists := make([][]entry, bucketCount)
 	for en := range shared(st, from) {
@@ -237,7 +244,6 @@ func compareAnswer(st *fsm.State, from string, r *request) *answer {
 			lists[b] = append(lists[b], en)
 		}
 	}
-	a := &answer{Position: st.Index(), Lives: st.Lives()}
 	for b, list := range lists {
 		if len(a.Entries) > 0 && len(a.Entries)+len(list) > maxEntries {
 			a.From = b

@@ -3,38 +3,82 @@ package multiregion
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/trentkms/trent/fsm"
 )
 
+// tended is what a leader has looked at of the keys that it looks after.
+type tended struct {
+	// position is where the feed was, others what the regions were known to know, when all keys were looked at that wait for something.
+	position uint64
+	others   string
+	// asked is, by region, the last key that it was asked for.
+	asked map[string]fsm.KeyRef
+}
+
+// queue is what a region is to be asked for: what comes after the last key that it was asked for, and then from the beginning. A key that
+// waits for ever is not in the way of those behind it.
+type queue struct{ from, after []fsm.KeyRef }
+
+func (q *queue) add(ref, asked fsm.KeyRef) {
+	part := &q.after
+	if compareRefs(ref, asked) <= 0 {
+		part = &q.from
+	}
+	if len(*part) < maxWanted {
+		*part = append(*part, ref)
+	}
+}
+
+func (q *queue) refs() []fsm.KeyRef {
+	all := append(q.after, q.from...)
+	return all[:min(len(all), maxWanted)]
+}
+
+// known is what of the other regions' rows decides what is owed to a key that has not changed.
+func known(st *fsm.State) string {
+	b := fmt.Appendf(nil, "%d %d", st.Region().Incarnation(), st.Region().Restored)
+	for o := range st.OtherRegions() {
+		b = fmt.Appendf(b, "|%s %d %d %d %d %d", o.Name, o.State, o.Incarnation, o.HeardIn, o.HeardOf, o.Forgets)
+	}
+	return string(b)
+}
+
 // tend does what this region owes its sets and, when it is due, asks the regions on which something waits: most of them tell by
-// themselves, by a poke. all looks at every key, not only at those that are known to wait.
-func (e *Engine) tend(ctx context.Context, all, due bool) error {
+// themselves, by a poke. It looks at what has changed, when it is due at all keys that are known to wait for something, and with all, or
+// when it has become known of a region what decides about others, at every key.
+func (e *Engine) tend(ctx context.Context, seen *tended, all, due bool) error {
 	st := e.cfg.Cluster.State()
 	if st.Region() == nil || st.Region().Reborn {
 		return nil
 	}
+	position, others := st.LastSetChange(), known(st)
+	rows := st.SetChanges(seen.position, fsm.KeyRef{})
+	if all = all || others != seen.others; all {
+		rows = st.SetChanges(0, fsm.KeyRef{})
+	} else if due {
+		rows = st.Unsettled(fsm.KeyRef{})
+	}
 	var owed []fsm.KeyRef
-	waiting := map[string][]fsm.KeyRef{} // by the region that has to be asked
-	look := func(k *fsm.Key) {
+	waiting := map[string]*queue{} // by the region that has to be asked
+	for k := range rows {
+		if !all && !k.Unsettled() {
+			continue
+		}
 		ref := fsm.KeyRef{Account: k.Account, ID: k.ID}
 		if st.Owes(k) {
 			owed = append(owed, ref)
 		}
+		if !due {
+			continue
+		}
 		for _, name := range waitsFor(st, k) {
-			if len(waiting[name]) < maxWanted {
-				waiting[name] = append(waiting[name], ref)
+			if waiting[name] == nil {
+				waiting[name] = &queue{}
 			}
-		}
-	}
-	if all || st.Forgets() > 0 {
-		for k := range st.SetChanges(0, fsm.KeyRef{}) {
-			look(k)
-		}
-	} else {
-		for k := range st.Unsettled(fsm.KeyRef{}) {
-			look(k)
+			waiting[name].add(ref, seen.asked[name])
 		}
 	}
 	slices.SortFunc(owed, compareRefs)
@@ -44,12 +88,12 @@ func (e *Engine) tend(ctx context.Context, all, due bool) error {
 		}
 		e.Changed()
 	}
-	for name, refs := range waiting {
-		if !due {
-			break
-		}
+	for name, q := range waiting {
+		refs := q.refs()
+		seen.asked[name] = refs[len(refs)-1]
 		e.once(&e.peer(name).telling, func() { e.quietly(ctx, e.tell(ctx, name, refs)) })
 	}
+	seen.position, seen.others = position, others
 	if all {
 		e.once(&e.peer(st.Region().Name).ending, func() { e.quietly(ctx, e.dropEnds(ctx)) })
 	}
