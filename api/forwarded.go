@@ -137,9 +137,13 @@ func (x *queryExchange) throughEndpoint() error {
 	return nil
 }
 
-// DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer. An error means
-// that nothing was decided.
+// DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer; of a message that
+// arrives twice the same. An error means that nothing was decided.
 func (s *Server) DecideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
+	return s.decisions.once(ctx, from, request, func() ([]byte, error) { return s.decideForwarded(ctx, from, request) })
+}
+
+func (s *Server) decideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
 	var f forwardedRequest
 	if err := json.Unmarshal(request, &f); err != nil {
 		return nil, errors.New("unreadable request")

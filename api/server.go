@@ -67,6 +67,7 @@ type Server struct {
 	unsupported map[string]bool
 	// doors are the APIs of the Query protocol: IAM, then STS.
 	doors       []*query.API
+	decisions   decisions // for other regions
 	authn       *authenticator
 	authz       *authorizer
 	waiting     atomic.Int64 // requests before authentication

@@ -1,5 +1,7 @@
 package fsm
 
+import "github.com/trentkms/trent/fsm/planted"
+
 // Taking over the identities of a home. They are judged as a whole: what takes effect is what the home had at one index, with every
 // reference in it, or nothing.
 
@@ -27,6 +29,7 @@ func applySyncIdentities(t *tx, c *SyncIdentities) outcome {
 		return conflict("the region is not the home of this one's identities")
 	}
 	switch {
+	case planted.Bug(planted.OlderIdentities):
 	case h.Incarnation != c.WasIn || h.Position != c.Was:
 		return stale("the identities were synchronized in the meantime")
 	case c.Incarnation < h.Incarnation || c.Incarnation == h.Incarnation && c.Position < h.Position:
@@ -158,7 +161,7 @@ func newIncoming(all []*IdentityRows) *incoming {
 	}
 	for _, r := range all {
 		for _, ref := range r.Gone {
-			if in.rows[ref] == nil {
+			if in.rows[ref] == nil && !planted.Bug(planted.KeepRemoved) {
 				in.vanish(ref)
 			}
 		}

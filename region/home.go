@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region/fault"
 	"github.com/trentkms/trent/region/link"
 )
@@ -59,6 +60,9 @@ func (s *Service) DecideAtHome(ctx context.Context, home string, request []byte)
 	}
 	if err != nil {
 		return nil, HomeFault(home, err)
+	}
+	if planted.Bug(planted.EarlyAnswer) {
+		return reply, nil
 	}
 	if err := s.awaitHome(ctx, home, incarnation, position); err != nil {
 		clear(reply)

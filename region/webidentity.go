@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region/arn"
 	"github.com/trentkms/trent/region/iamfault"
 	"github.com/trentkms/trent/region/shape"
@@ -146,6 +147,9 @@ func (s *Session) originGone(st *fsm.State) bool {
 	if f := s.Federation; f != nil {
 		p := st.OIDCProvider(f.Account, f.URL)
 		return p == nil || p.ID != f.ID
+	}
+	if planted.Bug(planted.ImmortalSession) {
+		return false
 	}
 	k := st.AccessKey(s.Parent)
 	switch {

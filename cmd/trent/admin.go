@@ -39,21 +39,23 @@ type joinTokenGiven struct {
 
 // adminStatus is the answer of GET /v1/status.
 type adminStatus struct {
-	Region       string    `json:"region"`
-	NodeID       string    `json:"nodeId"`
-	ClusterID    string    `json:"clusterId"`
-	Version      string    `json:"version"`
-	State        string    `json:"state"`
-	Term         uint64    `json:"term"`
-	LeaderID     string    `json:"leaderId"`
-	Voter        bool      `json:"voter"`
-	Voters       int       `json:"voters"`
-	AppliedIndex uint64    `json:"appliedIndex"`
-	Digest       string    `json:"digest,omitempty"` // of the state at appliedIndex, if it was asked for
-	LastIndex    uint64    `json:"lastIndex"`
-	RegionTime   time.Time `json:"regionTime"`
-	CertUntil    time.Time `json:"certificateUntil,omitzero"`
-	Health       string    `json:"health"`
+	Region       string `json:"region"`
+	NodeID       string `json:"nodeId"`
+	ClusterID    string `json:"clusterId"`
+	Version      string `json:"version"`
+	State        string `json:"state"`
+	Term         uint64 `json:"term"`
+	LeaderID     string `json:"leaderId"`
+	Voter        bool   `json:"voter"`
+	Voters       int    `json:"voters"`
+	AppliedIndex uint64 `json:"appliedIndex"`
+	Digest       string `json:"digest,omitempty"` // of the state at appliedIndex, if it was asked for
+	// IdentityDigest is that of the identities alone, with Digest: regions that follow one home have it in common, when they are in step.
+	IdentityDigest string    `json:"identityDigest,omitempty"`
+	LastIndex      uint64    `json:"lastIndex"`
+	RegionTime     time.Time `json:"regionTime"`
+	CertUntil      time.Time `json:"certificateUntil,omitzero"`
+	Health         string    `json:"health"`
 	// IdentityHome is the region in which identities are decided, if that is another one, IdentitySeconds how old they may be.
 	IdentityHome    string   `json:"identityHome,omitempty"`
 	IdentitySeconds *float64 `json:"identityStalenessSeconds,omitempty"`
@@ -198,7 +200,8 @@ func (n *node) adminStatus(ctx context.Context) adminStatus {
 }
 
 // adminStatusWith adds the digest of the state, if the request asks for it with ?digest=1: nodes that have applied the same index
-// have the same digest. It is the digest that operator snapshot inspect shows, and costs as much as a snapshot in memory.
+// have the same digest. It is the digest that operator snapshot inspect shows, and costs as much as a snapshot in memory. That of the
+// identities compares regions that share them.
 func (n *node) adminStatusWith(ctx context.Context, r *http.Request) (any, error) {
 	s := n.adminStatus(ctx)
 	if r.FormValue("digest") == "" {
@@ -208,7 +211,7 @@ func (n *node) adminStatusWith(ctx context.Context, r *http.Request) (any, error
 	if err != nil {
 		return nil, fmt.Errorf("no digest without a read round: %w", err)
 	}
-	s.AppliedIndex, s.Digest = st.Index(), fmt.Sprintf("%x", fsm.Hash(st))
+	s.AppliedIndex, s.Digest, s.IdentityDigest = st.Index(), fmt.Sprintf("%x", fsm.Hash(st)), fmt.Sprintf("%x", st.IdentityDigest())
 	return s, nil
 }
 

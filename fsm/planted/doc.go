@@ -31,6 +31,10 @@ const (
 	DropAudit         = "planted/drop-audit"          // one change in eight leaves no audit record
 	TwoPrimaries      = "planted/two-primaries"       // a region goes on as primary after it gave the primary away
 	EarlyMaterial     = "planted/early-material"      // a primary encrypts with rotated material before every region has it
+	KeepRemoved       = "planted/keep-removed"        // a region that follows a home does not apply that identities are gone
+	OlderIdentities   = "planted/older-identities"    // a region that follows a home takes over an earlier state of the identities
+	EarlyAnswer       = "planted/early-answer"        // a change of identities is answered by a region that does not have it yet
+	ImmortalSession   = "planted/immortal-session"    // a session goes on after the access key that it began with
 	IgnoreLevels      = "planted/ignore-levels"       // commands of a feature level are used before every node knows it
 )
 
@@ -40,6 +44,6 @@ func All() []string {
 		VerifyLeader, LocalReads, JoinRunningRound, CountNonvoters, AckUnknown, UnknownIsRefusal, AckBeforeSync, SkipReadSet,
 		ForgetRetryIDs, IgnoreRetryIDs, SnapshotDropsRow, MissDisable, MissRevoke, ApplyDiffers, StaleAlias, StalePolicy,
 		StaleKeyState, ImmortalAccessKey, AliasTaken, FirstMaterial, LocalClock, DropAudit, TwoPrimaries, EarlyMaterial,
-		IgnoreLevels,
+		KeepRemoved, OlderIdentities, EarlyAnswer, ImmortalSession, IgnoreLevels,
 	}
 }

@@ -27,7 +27,7 @@ const (
 // again, and from this moment on the time until all regions agree is measured, by the checker of the regions.
 func (r *running) lastPartition(ctx context.Context, stop func()) error {
 	regions := r.lab.Regions
-	if len(regions) < 2 || r.missing("network") != "" || !slices.ContainsFunc(r.work, func(w workload.Workload) bool { return w.Name() == check.RegionsName }) {
+	if len(regions) < 2 || r.missing("network") != "" || !slices.ContainsFunc(r.work, func(w workload.Workload) bool { _, ok := w.(workload.Settler); return ok }) {
 		stop()
 		return nil
 	}
@@ -40,6 +40,9 @@ func (r *running) lastPartition(ctx context.Context, stop func()) error {
 	sleep(ctx, times(apart, slow))
 	until := r.clock.Now()
 	stop()
+	if r.target.Home != "" {
+		r.ops.Add(history.Op{Workload: check.IdentitiesName, Node: "all", Kind: check.RegionsParted, Call: from, Return: until})
+	}
 	if err := r.lab.Heal(); err != nil {
 		return err
 	}

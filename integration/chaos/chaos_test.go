@@ -93,7 +93,7 @@ func TestSmoke(t *testing.T) {
 }
 
 // TestRegionsApart parts three regions of three nodes from each other, one at a time and all at once, while clients make, replicate,
-// rotate and move multi-Region keys. Each goes on serving, every ciphertext opens in every region that holds its key, and
+// rotate and move multi-Region keys, and change and use the identities that one of them decides for all. Each goes on serving, every ciphertext opens in every region that holds its key, and
 // they agree within seconds once they can speak again.
 func TestRegionsApart(t *testing.T) {
 	if testing.Short() {
@@ -103,7 +103,7 @@ func TestRegionsApart(t *testing.T) {
 		t.Skip("no networks here: ", err)
 	}
 	o := shortRun(t)
-	o.Regions, o.Faults, o.Workloads, o.Duration, o.Rounds, o.Disk, o.Clients = 3, "regions-apart,region-alone,region-door", "regions,digests", 12*time.Second, 0, lab.DiskDir, 4
+	o.Regions, o.Faults, o.Workloads, o.Duration, o.Rounds, o.Disk, o.Clients = 3, "regions-apart,region-alone,region-door", "regions,identities,digests", 12*time.Second, 0, lab.DiskDir, 4
 	res, err := o.run(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,10 @@ var hunts = []hunt{
 	{bug: planted.DropAudit, faults: "none", workloads: "lifecycle,audit"},
 	{bug: planted.TwoPrimaries, faults: "none", workloads: "regions", regions: 2},
 	{bug: planted.IgnoreLevels, faults: "upgrade", workloads: "lifecycle", length: 40 * time.Second},
+	{bug: planted.KeepRemoved, faults: "none", workloads: "identities", regions: 2},
+	{bug: planted.OlderIdentities, faults: "none", workloads: "identities", regions: 2},
+	{bug: planted.EarlyAnswer, faults: "none", workloads: "identities", regions: 2},
+	{bug: planted.ImmortalSession, faults: "none", workloads: "identities", regions: 2},
 	{bug: planted.EarlyMaterial, faults: "region-alone,regions-apart", workloads: "regions", regions: 2},
 }
 

@@ -164,6 +164,9 @@ func (r *running) build(ctx context.Context) error {
 		}
 	}
 	var err error
+	if c.Home, err = o.home(); err != nil {
+		return err
+	}
 	if r.lab, err = lab.New(ctx, c); err != nil {
 		return err
 	}
@@ -171,6 +174,9 @@ func (r *running) build(ctx context.Context) error {
 		r.result.Skipped[what] = why
 	}
 	r.log.printf("%d regions of %d nodes run; disks: %s", o.Regions, o.Nodes, c.Disk)
+	if r.lab.Home != nil {
+		r.log.printf("identities are decided in %s for all", r.lab.Home.Name)
+	}
 	return nil
 }
 
@@ -200,6 +206,9 @@ func (r *running) setUp(ctx context.Context) error {
 			}
 			return nil
 		},
+	}
+	if r.lab.Home != nil {
+		r.target.Home = r.lab.Home.Name
 	}
 	r.target.Regions = r.regions()
 	all := r.o.Workloads == "" || r.o.Workloads == "all"
@@ -325,14 +334,7 @@ func (r *running) judge(ctx context.Context, failed error) error {
 	}
 	if failed == nil {
 		r.target.Regions = r.regions()
-		// The regions' first: it measures how soon they agree.
-		first := func(w workload.Workload) int {
-			if w.Name() == check.RegionsName {
-				return 0
-			}
-			return 1
-		}
-		slices.SortStableFunc(r.work, func(a, b workload.Workload) int { return first(a) - first(b) })
+		r.settle(ctx)
 		for _, w := range r.work {
 			// Checks ask the cluster too, and what they ask is part of the history of those that come later.
 			found := w.Check(ctx, r.target, r.ops.Ops())
@@ -351,8 +353,24 @@ func (r *running) judge(ctx context.Context, failed error) error {
 	return nil
 }
 
+// settle has the workloads wait for regions to agree, all at once: each measures how long that takes.
+func (r *running) settle(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, w := range r.work {
+		if s, ok := w.(workload.Settler); ok {
+			all.Go(func() {
+				found := s.Settle(ctx, r.target)
+				r.crashed.Lock()
+				defer r.crashed.Unlock()
+				r.result.Anomalies = append(r.result.Anomalies, found...)
+			})
+		}
+	}
+	all.Wait()
+}
+
 // alarms are what no log may hold, whatever was done to the node.
-var alarms = []string{"DATA RACE", "panic: ", "fatal error: ", "the log went back", "fault of the program"}
+var alarms = []string{"DATA RACE", "panic: ", "fatal error: ", "the log went back", "fault of the program", "they are not what their home has"}
 
 // readLogs looks for what a node must never say.
 func (r *running) readLogs() (found []check.Anomaly) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 	"github.com/trentkms/trent/region/link"
 )
 
@@ -90,6 +91,8 @@ type Engine struct {
 	held  map[string]held  // guarded by mu: by region, what is told it in parts
 	// adopting tells when a region that does not follow this one yet asked for its identities last.
 	adopting map[string]time.Time // guarded by mu
+	// before is empty but where planted.OlderIdentities is planted.
+	before planted.Memory[*fetched]
 	// homeNews wakes whoever follows the home of the identities; it holds one token.
 	homeNews chan struct{}
 	// changed wakes whoever tells the others that there is something new; it holds one token.

@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/trentkms/trent/fsm"
+	"github.com/trentkms/trent/fsm/planted"
 )
 
 // Identities that live in a home region: a region that follows asks its home, every second and when it is poked, what has changed after the
@@ -449,6 +450,10 @@ func (e *Engine) takeIdentities(ctx context.Context, h *fsm.HomeRegion, f *fetch
 	others := !fsm.EqualFollowers(first.Followers, h.Followers)
 	if f.rows == 0 && !others && !first.Full && first.Position < h.Position+maxBehind && first.CurrentAt < h.CurrentAt+noteEvery.Milliseconds() {
 		return nil
+	}
+	if planted.Enabled && planted.Bug(planted.OlderIdentities) && f.rows > 0 && !first.Full {
+		before := e.before.First("", f)
+		defer func() { _, _ = e.cfg.Cluster.Propose(ctx, command(e.cfg.Cluster.State(), before.commands[0])) }()
 	}
 	for i, c := range f.commands {
 		cmd := command(e.cfg.Cluster.State(), c)

@@ -77,7 +77,7 @@ func Audit(ops []history.Op, records []Record, lost map[string]bool) []Anomaly {
 			continue
 		}
 		known[call] = true
-		f.recorded(op, byCall[call], lost[op.Node] || op.Node == "lb" && len(lost) > 0)
+		f.recorded(op, byCall[call], lost[op.Node] || (op.Node == "lb" || op.In["home"] != "") && len(lost) > 0)
 	}
 	for _, call := range slices.Sorted(maps.Keys(byCall)) {
 		if !known[call] {
@@ -126,6 +126,9 @@ func (f *finding) recorded(op *history.Op, records []Record, lossy bool) {
 		here++
 		if r.EventName != op.Kind {
 			f.add([]history.Op{*op}, "recorded as %s: %s", r.EventName, describe(op))
+		}
+		if home := op.In["home"]; home != "" && r.Region != home && r.ErrorCode == "" {
+			f.add([]history.Op{*op}, "decided in %s and recorded in %s: %s", home, r.Region, describe(op))
 		}
 		if r.ErrorCode == "" {
 			succeeded++

@@ -20,6 +20,8 @@ const (
 	DigestsName   = "digests"
 	SecretsName   = "secrets"
 	QuotasName    = "quotas"
+
+	IdentitiesName = "identities"
 )
 
 // Error codes that the models know.

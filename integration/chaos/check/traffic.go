@@ -34,7 +34,7 @@ func Floor(ops []history.Op, workload string, from, to int64, rate float64) erro
 // Judge runs the checkers that need nothing but the history, so that a stored one can be judged again.
 func Judge(ops []history.Op) []Anomaly {
 	var all []Anomaly
-	for _, f := range []func([]history.Op) []Anomaly{Lifecycle, Rights, Aliases, Rotation, Imports, Ledger, Storm, Regions} {
+	for _, f := range []func([]history.Op) []Anomaly{Lifecycle, Rights, Aliases, Rotation, Imports, Ledger, Storm, Regions, Identities} {
 		all = append(all, f(ops)...)
 	}
 	return append(all, Quotas(ops, QuotaRoom)...)

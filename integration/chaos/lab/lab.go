@@ -37,6 +37,8 @@ type Config struct {
 	Next string
 	// Nodes per region, 3; Regions, 1.
 	Nodes, Regions int
+	// Home is the number of the region (from 1) in which the identities of all are decided, 0 if each has identities of its own.
+	Home int
 	// HSM is embedded or softhsm.
 	HSM string
 	// Network puts each node into a network namespace. Needs root; see HaveNetwork.
@@ -62,6 +64,8 @@ type Config struct {
 type Lab struct {
 	Config  Config
 	Regions []*Region
+	// Home is the region in which the identities of all are decided, nil if each has identities of its own.
+	Home *Region
 	// Skips are the kinds of faults that this lab cannot make, with the reason.
 	Skips map[string]string
 
@@ -137,6 +141,10 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 		l.Skips["regions"] = "there is one region"
 	} else if err := l.federate(ctx); err != nil {
 		return nil, err
+	} else if c.Home > 0 {
+		if err := l.shareIdentities(ctx, l.Regions[c.Home-1]); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.Nodes()[0].HaveDomainKeyRotation(ctx); err != nil {
 		l.Skips["domain-key"] = err.Error()

@@ -201,7 +201,7 @@ func choose(ctx context.Context, r *lab.Region, who string, rng *rand.Rand) (*la
 	if err != nil {
 		return pick, nil // a pair: the first fault has left no leader
 	}
-	if who == "leader" {
+	if who == "leader" || len(members) == 1 {
 		return leader, nil
 	}
 	for pick == leader {

@@ -137,7 +137,7 @@ func TestLostAnswer(t *testing.T) {
 	defer target.Close()
 	tr := &trace{id: "test-1", doors: []Node{{Name: "n1", URL: first.URL}, {Name: "n2", URL: second.URL}}, lose: true}
 	key := "k"
-	_, err := target.KMS("r1", first.URL, Credentials{"id", "secret"}).DisableKey(context.WithValue(t.Context(), traceKey{}, tr), &kms.DisableKeyInput{KeyId: &key})
+	_, err := target.KMS("r1", first.URL, Credentials{AccessKeyID: "id", Secret: "secret"}).DisableKey(context.WithValue(t.Context(), traceKey{}, tr), &kms.DisableKeyInput{KeyId: &key})
 	sent, ambiguous, _ := tr.seen()
 	if err != nil || sent != 2 || ambiguous != 2 || tr.last() != "n2" {
 		t.Errorf("%v after %d attempts, %d of them ambiguous, the last at %s", err, sent, ambiguous, tr.last())

@@ -66,7 +66,7 @@ func startCluster(t *testing.T, timeout time.Duration) (target *Target, restart 
 			if err := json.Unmarshal(run("operator", "init", "--format", "json", "--config", config), &made); err != nil {
 				t.Fatal(err)
 			}
-			target.Root = Credentials{made.AccessKeyID, made.SecretAccessKey}
+			target.Root = Credentials{AccessKeyID: made.AccessKeyID, Secret: made.SecretAccessKey}
 			first, via = config, peer
 		} else {
 			write(t, filepath.Join(home, "token"), string(run("operator", "join-token", "create", "--config", first)))

@@ -69,30 +69,36 @@ func (w digests) Check(ctx context.Context, t *Target, _ []history.Op) []check.A
 
 // digestOf asks a node by its admin socket.
 func digestOf(ctx context.Context, n Node) (check.Digest, error) {
-	d := check.Digest{Node: n.Name}
+	st, err := statusOf(ctx, n)
+	return check.Digest{Node: n.Name, Index: st.AppliedIndex, Sum: st.Digest}, err
+}
+
+// nodeStatus is what a node says of itself.
+type nodeStatus struct {
+	AppliedIndex                         uint64
+	Digest, IdentityDigest, IdentityHome string
+}
+
+// statusOf asks a node by its admin socket.
+func statusOf(ctx context.Context, n Node) (st nodeStatus, err error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", n.AdminSocket)
 	}}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node/v1/status?digest=1", nil)
 	if err != nil {
-		return d, err
+		return st, err
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		return d, err
+		return st, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return d, err
-	}
-	var st struct {
-		AppliedIndex uint64
-		Digest       string
+		return st, err
 	}
 	if err := json.Unmarshal(body, &st); err != nil || st.Digest == "" {
-		return d, fmt.Errorf("the node answered %s %.200q", resp.Status, body)
+		return st, fmt.Errorf("the node answered %s %.200q", resp.Status, body)
 	}
-	d.Index, d.Sum = st.AppliedIndex, st.Digest
-	return d, nil
+	return st, nil
 }

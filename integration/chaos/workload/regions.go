@@ -231,11 +231,9 @@ func (w *regions) note(m *types.KeyMetadata, out map[string]string) {
 // convergence bounds how long regions may differ after the end of all faults.
 const convergence = 60 * time.Second
 
-// Check waits until the regions that hold a key agree and nothing is under way any more, opens a sample of its ciphertexts in all
-// of them, and judges.
-func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly {
-	var last notebook
-	s := t.final(w.Name(), &last)
+// Settle waits until the regions that hold a key agree and nothing is under way any more.
+func (w *regions) Settle(ctx context.Context, t *Target) []check.Anomaly {
+	s := t.final(w.Name(), new(notebook))
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()
 	for _, k := range w.keys.ever() {
@@ -246,7 +244,13 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 			}
 		}
 	}
-	late := w.converged(t)
+	return w.converged(t)
+}
+
+// Check opens a sample of each key's ciphertexts in all regions that hold it, and judges.
+func (w *regions) Check(_ context.Context, t *Target, ops []history.Op) []check.Anomaly {
+	var last notebook
+	s := t.final(w.Name(), &last)
 	for _, k := range w.keys.ever() {
 		for _, r := range k.in {
 			for _, d := range t.everywhere(r) {
@@ -257,7 +261,7 @@ func (w *regions) Check(ctx context.Context, t *Target, ops []history.Op) []chec
 			}
 		}
 	}
-	return append(check.Regions(append(ops, last.ops...)), late...)
+	return check.Regions(append(ops, last.ops...))
 }
 
 // converged notes how long the regions took to agree, and finds it too long or not.

@@ -91,7 +91,7 @@ func (w *rights) newAccessKey(s *session, d door, p *person) (made Credentials, 
 	op = s.write(d, "CreateAccessKey", "", map[string]string{"principal": p.name}, func(ctx context.Context, out map[string]string) error {
 		o, err := s.iam(d).CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &p.name})
 		if err == nil {
-			made = Credentials{*o.AccessKey.AccessKeyId, *o.AccessKey.SecretAccessKey}
+			made = Credentials{AccessKeyID: *o.AccessKey.AccessKeyId, Secret: *o.AccessKey.SecretAccessKey}
 			out["accessKeyId"] = made.AccessKeyID
 		}
 		return err
@@ -226,7 +226,8 @@ type statement struct {
 	Effect    string
 	Principal map[string]string `json:",omitempty"`
 	Action    []string
-	Resource  []string
+	Resource  []string                     `json:",omitempty"`
+	Condition map[string]map[string]string `json:",omitempty"`
 }
 
 type policyDocument struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/trentkms/trent/integration/chaos/history"
 )
@@ -40,12 +41,12 @@ type Region struct {
 	Root Credentials
 }
 
-// Credentials are an access key.
-type Credentials struct{ AccessKeyID, Secret string }
+// Credentials are an access key, with the token of a session or without.
+type Credentials struct{ AccessKeyID, Secret, Token string }
 
 // Retrieve implements aws.CredentialsProvider.
 func (c Credentials) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.Secret}, nil
+	return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.Secret, SessionToken: c.Token}, nil
 }
 
 // Target is the cluster under test, as its clients see it. It is safe for concurrent use once it is set up.
@@ -53,7 +54,11 @@ type Target struct {
 	Regions []Region
 	Account string      // the account's id, 12 digits
 	Root    Credentials // of the account
-	Clock   *history.Clock
+	// Home is the region in which identities are decided for all of them, "" if each region has identities of its own. SessionsOfPeers tells
+	// that regions which follow one home accept each other's sessions.
+	Home            string
+	SessionsOfPeers bool
+	Clock           *history.Clock
 	// Binary is the trent binary, for its offline commands.
 	Binary string
 	// TLS is what clients trust, nil for plain HTTP.
@@ -88,6 +93,7 @@ type Target struct {
 	transports map[string]*http.Client
 	kmsClients map[clientKey]*kms.Client
 	iamClients map[clientKey]*iam.Client
+	stsClients map[clientKey]*sts.Client
 }
 
 // clientKey is what a client is made for.
@@ -204,4 +210,19 @@ func (t *Target) IAM(region, url string, as Credentials) *iam.Client {
 		t.iamClients[key] = iam.New(iam.Options{Region: region, BaseEndpoint: aws.String(url), HTTPClient: http, Retryer: t.retryer(), Credentials: as})
 	}
 	return t.iamClients[key]
+}
+
+// STS returns a client of a node for a principal. Clients are kept.
+func (t *Target) STS(region, url string, as Credentials) *sts.Client {
+	http := t.http(url)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := clientKey{region, url, as}
+	if t.stsClients == nil {
+		t.stsClients = make(map[clientKey]*sts.Client)
+	}
+	if t.stsClients[key] == nil {
+		t.stsClients[key] = sts.New(sts.Options{Region: region, BaseEndpoint: aws.String(url), HTTPClient: http, Retryer: t.retryer(), Credentials: as})
+	}
+	return t.stsClients[key]
 }

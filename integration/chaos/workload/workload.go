@@ -27,11 +27,17 @@ type Workload interface {
 	Check(ctx context.Context, t *Target, ops []history.Op) []check.Anomaly
 }
 
+// Settler is a workload that waits, when the clients have stopped, for regions to agree. It is called before the checks, at once with those of
+// other workloads, and returns what took too long.
+type Settler interface {
+	Settle(ctx context.Context, t *Target) []check.Anomaly
+}
+
 // All returns the workloads in the order in which their checks are to run: Audit reads what the checks of the others have asked, and
-// comes last. Each is used for one run. Regions does nothing where there is one region only.
+// comes last. Each is used for one run. Regions and Identities do nothing where there is one region only.
 func All() []Workload {
 	return []Workload{
-		Lifecycle(), Rights(), Aliases(), Rotation(), Imports(), Ledger(), Storm(), Regions(), Secrets(), Quotas(), Digests(), Audit(),
+		Lifecycle(), Rights(), Aliases(), Rotation(), Imports(), Ledger(), Storm(), Regions(), Identities(), Secrets(), Quotas(), Digests(), Audit(),
 	}
 }
 
