@@ -184,23 +184,19 @@ func (a *authorizer) checkKeyPolicy(x *exchange, key *fsm.Key, document string, 
 
 // policyFault says a refused document in the client's words.
 func policyFault(err error) error {
-	var (
-		malformed  *policy.MalformedError
-		badARN     *policy.InvalidARNError
-		large      *policy.TooLargeError
-		characters *policy.CharactersError
-	)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &malformed):
-		return fault.New(fault.MalformedPolicyDocumentException, "%s", malformed.Message)
-	case errors.As(err, &badARN):
-		return fault.New(fault.InvalidArnException, "%s", badARN.Error())
-	case errors.As(err, &large):
-		return fault.PolicyTooLarge(large.Limit)
-	case errors.As(err, &characters):
-		return fault.New(fault.ValidationException, "%s", characters.Error())
+	}
+	refused, _ := errors.AsType[policy.Refusal](err)
+	switch e := refused.(type) {
+	case *policy.MalformedError:
+		return fault.New(fault.MalformedPolicyDocumentException, "%s", e.Message)
+	case *policy.InvalidARNError:
+		return fault.New(fault.InvalidArnException, "%s", e.Error())
+	case *policy.TooLargeError:
+		return fault.PolicyTooLarge(e.Limit)
+	case *policy.CharactersError:
+		return fault.New(fault.ValidationException, "%s", e.Error())
 	}
 	return fault.Internal(err)
 }

@@ -163,24 +163,19 @@ func (e *edge) CheckPolicy(c *region.Call, kind region.PolicyKind, document stri
 
 // identityPolicyFault says a refused document in the words of IAM.
 func identityPolicyFault(err error) error {
-	var (
-		malformed  *policy.MalformedError
-		badARN     *policy.InvalidARNError
-		large      *policy.TooLargeError
-		characters *policy.CharactersError
-	)
-	switch {
-	case errors.As(err, &malformed):
-		return iamfault.MalformedPolicyDocument("%s", malformed.Message)
-	case errors.As(err, &badARN):
-		return iamfault.MalformedPolicyDocument("Invalid principal in policy: %q", badARN.ARN)
-	case errors.As(err, &large):
-		if large.Kind == policy.SessionPolicy {
-			return iamfault.PackedPolicyTooLarge("The session policy has %d characters, at most %d are allowed.", large.Size, large.Limit)
+	refused, _ := errors.AsType[policy.Refusal](err)
+	switch e := refused.(type) {
+	case *policy.MalformedError:
+		return iamfault.MalformedPolicyDocument("%s", e.Message)
+	case *policy.InvalidARNError:
+		return iamfault.MalformedPolicyDocument("Invalid principal in policy: %q", e.ARN)
+	case *policy.TooLargeError:
+		if e.Kind == policy.SessionPolicy {
+			return iamfault.PackedPolicyTooLarge("The session policy has %d characters, at most %d are allowed.", e.Size, e.Limit)
 		}
-		return iamfault.LimitExceeded("Cannot exceed quota for PolicySize: %d", large.Limit)
-	case errors.As(err, &characters):
-		return iamfault.ValidationError("%s", characters.Error())
+		return iamfault.LimitExceeded("Cannot exceed quota for PolicySize: %d", e.Limit)
+	case *policy.CharactersError:
+		return iamfault.ValidationError("%s", e.Error())
 	}
 	return fault.Internal(err)
 }

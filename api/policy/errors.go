@@ -20,6 +20,18 @@ const (
 	HiddenCiphertextMessage = "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."
 )
 
+// Refusal is the error that refuses a document: a *MalformedError, *InvalidARNError, *TooLargeError or *CharactersError. Every API has words
+// of its own for each.
+type Refusal interface {
+	error
+	refusal()
+}
+
+func (*MalformedError) refusal()  {}
+func (*InvalidARNError) refusal() {}
+func (*TooLargeError) refusal()   {}
+func (*CharactersError) refusal() {}
+
 // MalformedError refuses a document: bad JSON, an unknown or missing element, a wrong type or value. Its text is the message
 // of MalformedPolicyDocumentException (of MalformedPolicyDocument in IAM).
 type MalformedError struct{ Message string }

@@ -3,7 +3,6 @@ package pkcs11
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,25 +12,6 @@ import (
 
 	"github.com/trentkms/trent/hsm"
 )
-
-// parseTransport reads another module's transport key.
-func parseTransport(spki []byte) (*rsa.PublicKey, error) {
-	parsed, err := x509.ParsePKIXPublicKey(spki)
-	if err != nil {
-		return nil, invalid("the transport key is not a SubjectPublicKeyInfo")
-	}
-	pub, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return nil, invalid("the transport key is not an RSA key")
-	}
-	if bits := pub.N.BitLen(); bits < 3072 || bits > 16384 || bits%8 != 0 {
-		return nil, invalid("the transport key has %d bits, want 3072 to 16384", bits)
-	}
-	if pub.E < 65537 {
-		return nil, invalid("the transport key has public exponent %d, want at least 65537", pub.E)
-	}
-	return pub, nil
-}
 
 // ExportDomain wraps both halves of domain key id for another module.
 func (m *Module) ExportDomain(ctx context.Context, id hsm.DomainID, to hsm.TransportKey) ([]byte, error) {
@@ -45,7 +25,7 @@ func (m *Module) ExportDomain(ctx context.Context, id hsm.DomainID, to hsm.Trans
 	if m.cfg.NonExtractableDomains {
 		return nil, unsupported("domain keys are not extractable, by the configuration of this module")
 	}
-	pub, err := parseTransport(to.SPKI)
+	pub, err := to.Public()
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +66,7 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 	if err := m.usable(h); err != nil {
 		return nil, err
 	}
-	pub, err := parseTransport(to.SPKI)
+	pub, err := to.Public()
 	if err != nil {
 		return nil, err
 	}

@@ -100,13 +100,9 @@ func (d *Domain) PRF(_ context.Context, label string, input []byte) ([32]byte, e
 
 // ExportTo wraps the domain key for an HSM's transport key, as hsm.Module.ExportDomain does.
 func (d *Domain) ExportTo(to hsm.TransportKey) ([]byte, error) {
-	parsed, err := x509.ParsePKIXPublicKey(to.SPKI)
+	pub, err := to.Public()
 	if err != nil {
-		return nil, fmt.Errorf("recovery: transport key: %w", err)
-	}
-	pub, ok := parsed.(*rsa.PublicKey)
-	if !ok || pub.N.BitLen() < 3072 {
-		return nil, errors.New("recovery: the transport key is not an RSA key of at least 3072 bits")
+		return nil, fmt.Errorf("recovery: %w", err)
 	}
 	h, err := transportHash(to.Mechanism)
 	if err != nil {

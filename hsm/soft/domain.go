@@ -8,7 +8,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
 	"fmt"
 	"hash"
 
@@ -102,7 +101,7 @@ func (m *Module) ExportDomain(ctx context.Context, id hsm.DomainID, to hsm.Trans
 	if err != nil {
 		return nil, err
 	}
-	pub, err := parseTransport(to.SPKI)
+	pub, err := to.Public()
 	if err != nil {
 		return nil, err
 	}
@@ -130,25 +129,6 @@ func (m *Module) transportHash(mech hsm.WrapMechanism) (func() hash.Hash, error)
 		return nil, unsupported(whySHA1)
 	}
 	return sha1.New, nil
-}
-
-// parseTransport reads another module's transport key.
-func parseTransport(spki []byte) (*rsa.PublicKey, error) {
-	parsed, err := x509.ParsePKIXPublicKey(spki)
-	if err != nil {
-		return nil, invalid("the transport key is not a SubjectPublicKeyInfo")
-	}
-	pub, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return nil, invalid("the transport key is not an RSA key")
-	}
-	if bits := pub.N.BitLen(); bits < 3072 || bits > 16384 || bits%8 != 0 {
-		return nil, invalid("the transport key has %d bits, want 3072 to 16384", bits)
-	}
-	if pub.E < 65537 {
-		return nil, invalid("the transport key has public exponent %d, want at least 65537", pub.E)
-	}
-	return pub, nil
 }
 
 // ImportDomain stores a domain key that was wrapped for this token's transport key.

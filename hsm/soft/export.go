@@ -27,7 +27,7 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 	if err != nil {
 		return nil, err
 	}
-	pub, err := parseTransport(to.SPKI)
+	pub, err := to.Public()
 	if err != nil {
 		return nil, err
 	}
