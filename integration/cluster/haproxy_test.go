@@ -31,7 +31,7 @@ import (
 type balanced struct {
 	*regionOf
 	front string // URL that clients use
-	log   *lockedBuffer
+	log   *trenttest.Buffer
 }
 
 // drainDelay is long enough for two checks of the load balancer.
@@ -62,7 +62,7 @@ audit {
 }
 `, p.api, pair, p.ops, p.clusterA, drainDelay)
 	}
-	b := &balanced{regionOf: newRegionOf(t, shape, roots), log: &lockedBuffer{}}
+	b := &balanced{regionOf: newRegionOf(t, shape, roots), log: &trenttest.Buffer{}}
 	b.startHAProxy(t, port, ops)
 	return b
 }

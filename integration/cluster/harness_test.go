@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,25 +53,8 @@ type process struct {
 	ops           string // address of health and metrics, "" for none
 	binary        string
 	cmd           *exec.Cmd
-	log           *lockedBuffer
+	log           *trenttest.Buffer
 	ended         chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newRegion makes a region of three nodes; the second and third join through the one before them.
@@ -145,7 +127,7 @@ func (r *regionOf) end() {
 // configure makes the directory and the configuration of a further node.
 func (r *regionOf) configure() *process {
 	r.t.Helper()
-	p := &process{region: r, name: fmt.Sprint("n", len(r.nodes)+1), log: &lockedBuffer{}, binary: r.binary}
+	p := &process{region: r, name: fmt.Sprint("n", len(r.nodes)+1), log: &trenttest.Buffer{}, binary: r.binary}
 	p.dir = filepath.Join(r.dir, p.name)
 	p.config = filepath.Join(p.dir, "node.hcl")
 	p.api, p.clusterA = free(r.t), free(r.t)

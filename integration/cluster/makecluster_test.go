@@ -43,7 +43,7 @@ func TestMakeCluster(t *testing.T) {
 	port := portRange(t, 30)
 	id := ""
 	for round := range 2 {
-		log := &lockedBuffer{}
+		log := &trenttest.Buffer{}
 		cmd := exec.Command(filepath.Join(root, ".ci", "cluster"))
 		cmd.Env = append(os.Environ(), "TRENT_BINARY="+binary, "TRENT_CLUSTER_PORT="+port, "TRENT_CLUSTER_DIR="+dir)
 		cmd.Stdout, cmd.Stderr = log, log

@@ -1,7 +1,6 @@
 package trenttest
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,8 +50,8 @@ type Server struct {
 	http      *http.Client
 	transport *http.Transport
 	cmd       *exec.Cmd
-	log       *buffer    // standard error
-	out       *buffer    // standard output, which shows the credentials
+	log       *Buffer    // standard error
+	out       *Buffer    // standard output, which shows the credentials
 	ended     chan error // receives the process's end
 	plant     planted
 }
@@ -67,7 +65,7 @@ func Open(opts Options) (*Server, error) {
 		}
 		opts.Dir = dir
 	}
-	s := &Server{Dir: opts.Dir, Journal: newJournal(), opts: opts, log: &buffer{}, out: &buffer{}}
+	s := &Server{Dir: opts.Dir, Journal: newJournal(), opts: opts, log: &Buffer{}, out: &Buffer{}}
 	s.transport = &http.Transport{MaxIdleConnsPerHost: 256}
 	s.http = &http.Client{Transport: &recorder{s.Journal, s.transport}, Timeout: 60 * time.Second}
 	if err := s.start("127.0.0.1:0"); err != nil {
@@ -230,21 +228,3 @@ func (s *Server) tail() string {
 
 // Dial opens a bare connection to the node, for requests that no client would send.
 func (s *Server) Dial() (net.Conn, error) { return net.Dial("tcp", s.Address()) }
-
-// buffer collects output of several writers.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}

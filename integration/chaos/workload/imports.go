@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	mathrand "math/rand"
 	"strconv"
 	"sync"
@@ -41,15 +40,7 @@ func Imports() Workload { return &imports{keys: slots[*externalKey]{maxUses: 300
 func (w *imports) Name() string { return check.ImportsName }
 
 func (w *imports) Setup(_ context.Context, t *Target) error {
-	s := t.setup(w.Name(), &w.begun)
-	for range 2 {
-		k, ok := w.newKey(s)
-		if !ok {
-			return fmt.Errorf("%s: no key could be made", w.Name())
-		}
-		w.keys.add(k)
-	}
-	return nil
+	return w.keys.fill(t.setup(w.Name(), &w.begun), 2, "key", w.newKey)
 }
 
 func (w *imports) newKey(s *session) (*externalKey, bool) {
@@ -69,10 +60,7 @@ func (w *imports) Run(ctx context.Context, client int, rng *mathrand.Rand, t *Ta
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		op := w.step(s, s.here(), x.v)
-		if w.keys.spent(x, op) {
-			k, ok := w.newKey(s)
-			w.keys.replace(x, k, ok)
-		}
+		w.keys.turn(s, x, w.newKey, op)
 		s.pause(ctx, op)
 	}
 }

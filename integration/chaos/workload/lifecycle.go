@@ -107,10 +107,7 @@ func (w *lifecycle) Run(ctx context.Context, client int, rng *rand.Rand, t *Targ
 				w.use(s, d, x.v)
 			}
 		}
-		if w.keys.spent(x, op) {
-			k, ok := w.newKey(s, x.v.spec)
-			w.keys.replace(x, k, ok)
-		}
+		w.keys.turn(s, x, func(s *session) (*lifeKey, bool) { return w.newKey(s, x.v.spec) }, op)
 		s.pause(ctx, op)
 	}
 }

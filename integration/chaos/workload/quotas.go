@@ -28,13 +28,7 @@ func Quotas() Workload { return &quotas{keys: slots[string]{maxUses: 300, maxUnk
 func (w *quotas) Name() string { return check.QuotasName }
 
 func (w *quotas) Setup(_ context.Context, t *Target) error {
-	s := t.setup(w.Name(), &w.begun)
-	id, ok := w.newKey(s)
-	if !ok {
-		return fmt.Errorf("%s: no key could be made", w.Name())
-	}
-	w.keys.add(id)
-	return nil
+	return w.keys.fill(t.setup(w.Name(), &w.begun), 1, "key", w.newKey)
 }
 
 // maxTags is the quota of tags of a key.
@@ -74,10 +68,7 @@ func (w *quotas) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 			nodes := t.everywhere(0)
 			ops = append(ops, s.together(check.QuotaRoom+1, func(i int, s *session) { w.tag(s, nodes[i%len(nodes)], key, fmt.Sprint("t", i)) })...)
 		}
-		if w.keys.spent(x, ops...) {
-			id, ok := w.newKey(s)
-			w.keys.replace(x, id, ok)
-		}
+		w.keys.turn(s, x, w.newKey, ops...)
 		s.pause(ctx, op)
 	}
 }

@@ -56,21 +56,10 @@ func (w *rights) Name() string { return check.RightsName }
 
 func (w *rights) Setup(_ context.Context, t *Target) error {
 	s := t.setup(w.Name(), &w.begun)
-	for range 3 {
-		p, ok := w.newPerson(s)
-		if !ok {
-			return fmt.Errorf("%s: no user could be made", w.Name())
-		}
-		w.people.add(p)
+	if err := w.people.fill(s, 3, "user", w.newPerson); err != nil {
+		return err
 	}
-	for range 2 {
-		k, ok := w.newKey(s)
-		if !ok {
-			return fmt.Errorf("%s: no key could be made", w.Name())
-		}
-		w.keys.add(k)
-	}
-	return nil
+	return w.keys.fill(s, 2, "key", w.newKey)
 }
 
 func (w *rights) newPerson(s *session) (*person, bool) {
@@ -132,18 +121,12 @@ func (w *rights) Run(ctx context.Context, client int, rng *rand.Rand, t *Target,
 		if rng.Intn(25) == 0 {
 			ops = append(ops, w.duel(s, k, p, fmt.Sprintf("v%d-%d", client, n))...)
 		}
-		if w.keys.spent(x, ops...) {
-			k, ok := w.newKey(s)
-			w.keys.replace(x, k, ok)
-		}
+		w.keys.turn(s, x, w.newKey, ops...)
 		global := op
 		if op.Key != "" {
 			global.Outcome = history.OK // the unknown outcomes of a person's own changes count in all of its pairs
 		}
-		if w.people.spent(y, global) {
-			p, ok := w.newPerson(s)
-			w.people.replace(y, p, ok)
-		}
+		w.people.turn(s, y, w.newPerson, global)
 		s.pause(ctx, op)
 	}
 }

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"fmt"
 	"math/rand"
 	"slices"
 	"strings"
@@ -40,15 +39,7 @@ func Rotation() Workload { return &rotation{keys: slots[*turnKey]{maxUses: 350, 
 func (w *rotation) Name() string { return check.RotationName }
 
 func (w *rotation) Setup(_ context.Context, t *Target) error {
-	s := t.setup(w.Name(), &w.begun)
-	for range 2 {
-		k, ok := w.newKey(s)
-		if !ok {
-			return fmt.Errorf("%s: no key could be made", w.Name())
-		}
-		w.keys.add(k)
-	}
-	return nil
+	return w.keys.fill(t.setup(w.Name(), &w.begun), 2, "key", w.newKey)
 }
 
 func (w *rotation) newKey(s *session) (*turnKey, bool) {
@@ -62,10 +53,7 @@ func (w *rotation) Run(ctx context.Context, client int, rng *rand.Rand, t *Targe
 	for ctx.Err() == nil {
 		x := w.keys.pick(rng)
 		op := w.step(s, s.here(), x.v)
-		if w.keys.spent(x, op) {
-			k, ok := w.newKey(s)
-			w.keys.replace(x, k, ok)
-		}
+		w.keys.turn(s, x, w.newKey, op)
 		s.pause(ctx, op)
 	}
 }

@@ -288,6 +288,26 @@ func (s *slots[T]) ever() []T {
 	return append([]T(nil), s.all...)
 }
 
+// fill makes the first n, with the error that one could not be made.
+func (s *slots[T]) fill(on *session, n int, what string, make func(*session) (T, bool)) error {
+	for range n {
+		v, ok := make(on)
+		if !ok {
+			return fmt.Errorf("%s: no %s could be made", on.workload, what)
+		}
+		s.add(v)
+	}
+	return nil
+}
+
+// turn notes operations, and replaces x once it is spent.
+func (s *slots[T]) turn(on *session, x *slot[T], make func(*session) (T, bool), ops ...history.Op) {
+	if s.spent(x, ops...) {
+		v, ok := make(on)
+		s.replace(x, v, ok)
+	}
+}
+
 // weighted chooses the index of a weight.
 func weighted(rng *rand.Rand, weights ...int) int {
 	sum := 0
