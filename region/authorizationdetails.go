@@ -30,25 +30,15 @@ type PolicyDetail struct {
 
 // UserDetail is a user with everything that is attached to it.
 type UserDetail struct {
-	Path                    string            `wire:"Path"`
-	UserName                string            `wire:"UserName"`
-	UserID                  string            `wire:"UserId"`
-	ARN                     string            `wire:"Arn"`
-	CreateDate              time.Time         `wire:"CreateDate"`
-	UserPolicyList          []PolicyDetail    `wire:"UserPolicyList"`
-	GroupList               []string          `wire:"GroupList"`
-	AttachedManagedPolicies []AttachedPolicy  `wire:"AttachedManagedPolicies"`
-	PermissionsBoundary     *AttachedBoundary `wire:"PermissionsBoundary"`
-	Tags                    []IAMTag          `wire:"Tags"`
+	User                    `wire:",inline"`
+	UserPolicyList          []PolicyDetail   `wire:"UserPolicyList"`
+	GroupList               []string         `wire:"GroupList"`
+	AttachedManagedPolicies []AttachedPolicy `wire:"AttachedManagedPolicies"`
 }
 
 // GroupDetail is a group with everything that is attached to it.
 type GroupDetail struct {
-	Path                    string           `wire:"Path"`
-	GroupName               string           `wire:"GroupName"`
-	GroupID                 string           `wire:"GroupId"`
-	ARN                     string           `wire:"Arn"`
-	CreateDate              time.Time        `wire:"CreateDate"`
+	Group                   `wire:",inline"`
 	GroupPolicyList         []PolicyDetail   `wire:"GroupPolicyList"`
 	AttachedManagedPolicies []AttachedPolicy `wire:"AttachedManagedPolicies"`
 }
@@ -70,18 +60,8 @@ type RoleDetail struct {
 
 // ManagedPolicyDetail is a managed policy with all its versions.
 type ManagedPolicyDetail struct {
-	PolicyName                    string            `wire:"PolicyName"`
-	PolicyID                      string            `wire:"PolicyId"`
-	ARN                           string            `wire:"Arn"`
-	Path                          string            `wire:"Path"`
-	DefaultVersionID              string            `wire:"DefaultVersionId"`
-	AttachmentCount               int32             `wire:"AttachmentCount"`
-	PermissionsBoundaryUsageCount int32             `wire:"PermissionsBoundaryUsageCount"`
-	IsAttachable                  bool              `wire:"IsAttachable"`
-	Description                   shape.Opt[string] `wire:"Description"`
-	CreateDate                    time.Time         `wire:"CreateDate"`
-	UpdateDate                    time.Time         `wire:"UpdateDate"`
-	PolicyVersionList             []PolicyVersion   `wire:"PolicyVersionList"`
+	PolicyFacts       `wire:",inline"`
+	PolicyVersionList []PolicyVersion `wire:"PolicyVersionList"`
 }
 
 // AuthorizationDetails is a page of an account's identities.
@@ -165,7 +145,6 @@ func (s *Service) addDetail(c *Call, out *AuthorizationDetails, d *detail) {
 		name := s.policyName(c.State, ref)
 		attached = append(attached, AttachedPolicy{name[strings.LastIndexByte(name, '/')+1:], name})
 	}
-	name, created := s.IdentityARN(i), instant(i.CreatedAt)
 	switch i.Type {
 	case fsm.IdentityUser:
 		groups := []string{}
@@ -174,29 +153,23 @@ func (s *Service) addDetail(c *Call, out *AuthorizationDetails, d *detail) {
 				groups = append(groups, g.Name)
 			}
 		}
-		out.UserDetailList = append(out.UserDetailList, UserDetail{i.Path, i.Name, i.ID, name, created, inline, groups, attached, s.boundary(c.State, i), showTags(i.Tags)})
+		out.UserDetailList = append(out.UserDetailList, UserDetail{*s.wholeUser(c.State, i), inline, groups, attached})
 	case fsm.IdentityGroup:
-		out.GroupDetailList = append(out.GroupDetailList, GroupDetail{i.Path, i.Name, i.ID, name, created, inline, attached})
+		out.GroupDetailList = append(out.GroupDetailList, GroupDetail{s.group(i), inline, attached})
 	case fsm.IdentityRole:
 		trust := Document(c.Edge.ShowPolicy(c.State, i.Trust, i.TrustPrincipals))
-		out.RoleDetailList = append(out.RoleDetailList, RoleDetail{i.Path, i.Name, i.ID, name, created, trust, []Empty{}, inline, attached, s.boundary(c.State, i), showTags(i.Tags)})
+		out.RoleDetailList = append(out.RoleDetailList, RoleDetail{i.Path, i.Name, i.ID, s.IdentityARN(i), instant(i.CreatedAt), trust, []Empty{}, inline, attached, s.boundary(c.State, i), showTags(i.Tags)})
 	}
 }
 
 func (s *Service) policyDetail(c *Call, m managed) ManagedPolicyDetail {
 	p := s.show(c.State, c.Caller.Account, m, true)
-	row := m.row
-	if row == nil {
-		row = builtInRow(c.State, m.builtIn)
-	}
+	row := m.asRow(c.State)
 	versions := []PolicyVersion{}
 	for i := range row.Versions {
 		v := showVersion(row, &row.Versions[i])
 		v.Document = shape.Some(Document(row.Versions[i].Document))
 		versions = append(versions, v)
 	}
-	return ManagedPolicyDetail{
-		p.PolicyName, p.PolicyID, p.ARN, p.Path, p.DefaultVersionID, p.AttachmentCount, p.PermissionsBoundaryUsageCount, p.IsAttachable,
-		p.Description, p.CreateDate, p.UpdateDate, versions,
-	}
+	return ManagedPolicyDetail{p.PolicyFacts, versions}
 }

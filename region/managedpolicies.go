@@ -15,8 +15,8 @@ import (
 	"github.com/trentkms/trent/region/shape"
 )
 
-// Policy is a managed policy as answers show it.
-type Policy struct {
+// PolicyFacts are what answers show of a managed policy.
+type PolicyFacts struct {
 	PolicyName                    string            `wire:"PolicyName"`
 	PolicyID                      string            `wire:"PolicyId"`
 	ARN                           string            `wire:"Arn"`
@@ -28,7 +28,12 @@ type Policy struct {
 	Description                   shape.Opt[string] `wire:"Description"`
 	CreateDate                    time.Time         `wire:"CreateDate"`
 	UpdateDate                    time.Time         `wire:"UpdateDate"`
-	Tags                          []IAMTag          `wire:"Tags"`
+}
+
+// Policy is a managed policy with its tags.
+type Policy struct {
+	PolicyFacts `wire:",inline"`
+	Tags        []IAMTag `wire:"Tags"`
 }
 
 // PolicyVersion is a version of a managed policy as answers show it. Lists leave the document out.
@@ -77,6 +82,28 @@ func (s *Service) attachable(c *Call, arn string) (string, error) {
 	return m.builtIn.ARN, nil
 }
 
+// readPolicy is the policy of an ARN, with a built-in one in the form of a customer's: with one version.
+func (s *Service) readPolicy(c *Call, arn string) (*fsm.ManagedPolicy, error) {
+	m, ok := s.findPolicy(c.State, c.Caller.Account, arn)
+	if !ok {
+		return nil, noPolicy(arn)
+	}
+	return m.asRow(c.State), nil
+}
+
+// asRow is the policy as a row of the state, which a built-in one is not.
+func (m managed) asRow(st *fsm.State) *fsm.ManagedPolicy {
+	b := m.builtIn
+	if b == nil {
+		return m.row
+	}
+	v := fsm.PolicyVersion{Number: 1, Document: b.Document}
+	if r := st.Region(); r != nil {
+		v.CreatedAt = r.CreatedAt
+	}
+	return &fsm.ManagedPolicy{ID: b.ID, Name: b.Name, Path: b.Path, Versions: []fsm.PolicyVersion{v}, Default: 1, Last: 1}
+}
+
 func noPolicy(arn string) error {
 	return iamfault.NoSuchEntity("Policy %s was not found.", arn)
 }
@@ -84,7 +111,9 @@ func noPolicy(arn string) error {
 // show describes a managed policy; lists leave description and tags out. How often a built-in policy is attached is counted.
 func (s *Service) show(st *fsm.State, account string, m managed, whole bool) Policy {
 	if b := m.builtIn; b != nil {
-		p := Policy{PolicyName: b.Name, PolicyID: b.ID, ARN: b.ARN, Path: b.Path, DefaultVersionID: "v1", IsAttachable: !b.ServiceRole}
+		p := Policy{PolicyFacts: PolicyFacts{
+			PolicyName: b.Name, PolicyID: b.ID, ARN: b.ARN, Path: b.Path, DefaultVersionID: "v1", IsAttachable: !b.ServiceRole,
+		}}
 		if r := st.Region(); r != nil {
 			p.CreateDate, p.UpdateDate = instant(r.CreatedAt), instant(r.CreatedAt)
 		}
@@ -102,11 +131,11 @@ func (s *Service) show(st *fsm.State, account string, m managed, whole bool) Pol
 		return p
 	}
 	r := m.row
-	p := Policy{
+	p := Policy{PolicyFacts: PolicyFacts{
 		PolicyName: r.Name, PolicyID: r.ID, ARN: s.PolicyARN(r), Path: r.Path, DefaultVersionID: versionID(r.Default),
 		AttachmentCount: int32(r.Attachments), PermissionsBoundaryUsageCount: int32(r.Boundaries), IsAttachable: true,
 		CreateDate: instant(r.CreatedAt), UpdateDate: instant(r.UpdatedAt),
-	}
+	}}
 	if whole {
 		if r.Description != "" {
 			p.Description = shape.Some(r.Description)
@@ -206,6 +235,20 @@ func (s *Service) putPolicy(ctx context.Context, c *Call, was *fsm.ManagedPolicy
 	res, err := s.propose(ctx, c, body, out)
 	c.Objects = res.Objects
 	return res.Repeat, err
+}
+
+// changePolicy proposes a changed copy of the customer managed policy of an ARN.
+func (s *Service) changePolicy(ctx context.Context, c *Call, arn string, change func(next *fsm.ManagedPolicy) error) (*None, error) {
+	p, err := own(c, arn)
+	if err != nil {
+		return nil, err
+	}
+	next := *p
+	if err := change(&next); err != nil {
+		return nil, err
+	}
+	_, err = s.putPolicy(ctx, c, p, next, nil)
+	return &None{}, err
 }
 
 // madePolicy is the managed policy of a repeated operation.

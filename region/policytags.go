@@ -19,16 +19,10 @@ func (in *TagPolicyInput) Resolve(r *Resolver) error {
 
 // TagPolicy adds tags to a managed policy or replaces their values.
 func (s *Service) TagPolicy(ctx context.Context, c *Call, in *TagPolicyInput) (*None, error) {
-	p, err := own(c, in.PolicyARN)
-	if err != nil {
-		return nil, err
-	}
-	next := *p
-	if next.Tags, err = merged(p.Tags, in.Tags); err != nil {
-		return nil, err
-	}
-	_, err = s.putPolicy(ctx, c, p, next, nil)
-	return &None{}, err
+	return s.changePolicy(ctx, c, in.PolicyARN, func(next *fsm.ManagedPolicy) (err error) {
+		next.Tags, err = merged(next.Tags, in.Tags)
+		return err
+	})
 }
 
 // UntagPolicyInput removes tags of a managed policy.
@@ -44,25 +38,17 @@ func (in *UntagPolicyInput) Resolve(r *Resolver) error {
 
 // UntagPolicy removes tags of a managed policy.
 func (s *Service) UntagPolicy(ctx context.Context, c *Call, in *UntagPolicyInput) (*None, error) {
-	p, err := own(c, in.PolicyARN)
-	if err != nil {
-		return nil, err
-	}
-	next := *p
-	next.Tags = without(p.Tags, in.TagKeys)
-	_, err = s.putPolicy(ctx, c, p, next, nil)
-	return &None{}, err
+	return s.changePolicy(ctx, c, in.PolicyARN, func(next *fsm.ManagedPolicy) error {
+		next.Tags = without(next.Tags, in.TagKeys)
+		return nil
+	})
 }
 
 // ListPolicyTags lists the tags of a managed policy.
 func (s *Service) ListPolicyTags(_ context.Context, c *Call, in *PolicyPageInput) (*ListTagsOutput, error) {
-	m, ok := s.findPolicy(c.State, c.Caller.Account, in.PolicyARN)
-	if !ok {
-		return nil, noPolicy(in.PolicyARN)
+	p, err := s.readPolicy(c, in.PolicyARN)
+	if err != nil {
+		return nil, err
 	}
-	var tags []fsm.Tag
-	if m.row != nil {
-		tags = m.row.Tags
-	}
-	return listTags(c, in.PolicyARN, page{in.Marker, in.MaxItems}, tags)
+	return listTags(c, in.PolicyARN, page{in.Marker, in.MaxItems}, p.Tags)
 }

@@ -99,13 +99,9 @@ func (in *PolicyVersionInput) find(p *fsm.ManagedPolicy) (*fsm.PolicyVersion, er
 
 // GetPolicyVersion shows a version with its document.
 func (s *Service) GetPolicyVersion(_ context.Context, c *Call, in *PolicyVersionInput) (*PolicyVersionOutput, error) {
-	m, ok := s.findPolicy(c.State, c.Caller.Account, in.PolicyARN)
-	if !ok {
-		return nil, noPolicy(in.PolicyARN)
-	}
-	row := m.row
-	if row == nil {
-		row = builtInRow(c.State, m.builtIn)
+	row, err := s.readPolicy(c, in.PolicyARN)
+	if err != nil {
+		return nil, err
 	}
 	v, err := in.find(row)
 	if err != nil {
@@ -114,15 +110,6 @@ func (s *Service) GetPolicyVersion(_ context.Context, c *Call, in *PolicyVersion
 	shown := showVersion(row, v)
 	shown.Document = shape.Some(Document(v.Document))
 	return &PolicyVersionOutput{PolicyVersion: &shown}, nil
-}
-
-// builtInRow is a built-in policy in the form of a customer's: with one version.
-func builtInRow(st *fsm.State, b *BuiltInPolicy) *fsm.ManagedPolicy {
-	v := fsm.PolicyVersion{Number: 1, Document: b.Document}
-	if r := st.Region(); r != nil {
-		v.CreatedAt = r.CreatedAt
-	}
-	return &fsm.ManagedPolicy{ID: b.ID, Name: b.Name, Path: b.Path, Versions: []fsm.PolicyVersion{v}, Default: 1, Last: 1}
 }
 
 // PolicyPageInput asks for a page of something of a managed policy.
@@ -144,13 +131,9 @@ type ListPolicyVersionsOutput struct {
 
 // ListPolicyVersions lists the versions, the newest first.
 func (s *Service) ListPolicyVersions(_ context.Context, c *Call, in *PolicyPageInput) (*ListPolicyVersionsOutput, error) {
-	m, ok := s.findPolicy(c.State, c.Caller.Account, in.PolicyARN)
-	if !ok {
-		return nil, noPolicy(in.PolicyARN)
-	}
-	row := m.row
-	if row == nil {
-		row = builtInRow(c.State, m.builtIn)
+	row, err := s.readPolicy(c, in.PolicyARN)
+	if err != nil {
+		return nil, err
 	}
 	scope := pageScope{c.Operation, c.Caller.Account, row.ID}
 	after, err := scope.open(in.Marker)
@@ -172,37 +155,29 @@ func (s *Service) ListPolicyVersions(_ context.Context, c *Call, in *PolicyPageI
 
 // DeletePolicyVersion removes a version that is not in force.
 func (s *Service) DeletePolicyVersion(ctx context.Context, c *Call, in *PolicyVersionInput) (*None, error) {
-	p, err := own(c, in.PolicyARN)
-	if err != nil {
-		return nil, err
-	}
-	v, err := in.find(p)
-	if err != nil {
-		return nil, err
-	}
-	if v.Number == p.Default {
-		return nil, iamfault.DeleteConflict("Cannot delete the default version of a policy.")
-	}
-	next := *p
-	next.Versions = slices.DeleteFunc(slices.Clone(p.Versions), func(o fsm.PolicyVersion) bool { return o.Number == v.Number })
-	_, err = s.putPolicy(ctx, c, p, next, nil)
-	return &None{}, err
+	return s.changePolicy(ctx, c, in.PolicyARN, func(next *fsm.ManagedPolicy) error {
+		v, err := in.find(next)
+		if err != nil {
+			return err
+		}
+		if v.Number == next.Default {
+			return iamfault.DeleteConflict("Cannot delete the default version of a policy.")
+		}
+		next.Versions = slices.DeleteFunc(slices.Clone(next.Versions), func(o fsm.PolicyVersion) bool { return o.Number == v.Number })
+		return nil
+	})
 }
 
 // SetDefaultPolicyVersion puts a version in force.
 func (s *Service) SetDefaultPolicyVersion(ctx context.Context, c *Call, in *PolicyVersionInput) (*None, error) {
-	p, err := own(c, in.PolicyARN)
-	if err != nil {
-		return nil, err
-	}
-	v, err := in.find(p)
-	if err != nil {
-		return nil, err
-	}
-	next := *p
-	next.Default, next.UpdatedAt = v.Number, c.Millis()
-	_, err = s.putPolicy(ctx, c, p, next, nil)
-	return &None{}, err
+	return s.changePolicy(ctx, c, in.PolicyARN, func(next *fsm.ManagedPolicy) error {
+		v, err := in.find(next)
+		if err != nil {
+			return err
+		}
+		next.Default, next.UpdatedAt = v.Number, c.Millis()
+		return nil
+	})
 }
 
 // ListEntitiesForPolicyInput asks who uses a managed policy.

@@ -72,7 +72,8 @@ func (e *encoder) escaped(value []byte) {
 }
 
 func (e *encoder) fields(v reflect.Value) {
-	for i, field := range reflect.VisibleFields(v.Type()) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
 		wire := field.Tag.Get("wire")
 		if wire == awsjson.Inline {
 			e.fields(v.Field(i))
