@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -195,4 +196,16 @@ func BenchmarkScale(b *testing.B) {
 	seen := &tended{asked: map[string]fsm.KeyRef{}}
 	round("tend all", func() error { return e.tend(ctx, seen, true, false) })
 	round("tend", func() error { return e.tend(ctx, seen, false, true) })
+}
+
+// TestComparisonTellsLives: whatever differs, or nothing, the answer says in which lives the region knows the others.
+func TestComparisonTellsLives(t *testing.T) {
+	l := newScaleLab(t, "eu-west-1", regionThere, 1)
+	st := l.State()
+	same := digest(st, regionThere)
+	for name, buckets := range map[string][]uint64{"nothing differs": same, "all differs": make([]uint64, len(same))} {
+		if a := compareAnswer(st, regionThere, &request{Buckets: buckets}); !slices.Equal(a.Lives, st.Lives()) || len(a.Lives) != 2 {
+			t.Errorf("%s: lives %v", name, a.Lives)
+		}
+	}
 }
