@@ -198,9 +198,6 @@ func TestRotateDomainKeyUnderTraffic(t *testing.T) {
 
 // An old backup is dead once its domain key version was destroyed: nobody's transport key opens what is in it.
 func TestDestroyedVersionsCannotComeBack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes many RSA pairs")
-	}
 	t.Parallel()
 	l := newMemberLab(t)
 	first := l.nodes[0]
@@ -224,9 +221,6 @@ func TestDestroyedVersionsCannotComeBack(t *testing.T) {
 
 // A node that does not answer keeps the old versions from being destroyed, until it is removed.
 func TestAbsentNodeBlocksDestruction(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes many RSA pairs")
-	}
 	t.Parallel()
 	l := newMemberLab(t)
 	first := l.nodes[0]
@@ -279,9 +273,6 @@ func TestDomainKeyIsTakenInLate(t *testing.T) {
 }
 
 func TestRecoveryKeyIsPartOfRotations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes many RSA pairs")
-	}
 	t.Parallel()
 	l := newMemberLab(t)
 	first := l.nodes[0]
@@ -333,9 +324,6 @@ func TestRecoveryKeyIsPartOfRotations(t *testing.T) {
 
 // The region's key pairs towards other regions go over to the new version, and still sign and unwrap once the old one is destroyed.
 func TestRegionKeysAreRotated(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes many RSA pairs")
-	}
 	t.Parallel()
 	l := newMemberLab(t)
 	first := l.nodes[0]

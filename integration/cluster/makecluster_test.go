@@ -2,8 +2,6 @@ package cluster_test
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/trentkms/trent/integration/ports"
 	"github.com/trentkms/trent/integration/trenttest"
 )
 
@@ -40,7 +39,11 @@ func TestMakeCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	port := portRange(t, 30)
+	first, err := ports.Range(30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(first)
 	id := ""
 	for round := range 2 {
 		log := &trenttest.Buffer{}
@@ -100,32 +103,6 @@ func pidIn(t *testing.T, file string) int {
 		t.Fatal(err)
 	}
 	return pid
-}
-
-// portRange is the first of some ports that are free.
-func portRange(t *testing.T, n int) string {
-	t.Helper()
-	for range 100 {
-		_, text, _ := strings.Cut(free(t), ":")
-		first, _ := strconv.Atoi(text)
-		ok := first+n < 65536
-		for i := 0; ok && i < n; i++ {
-			ok = isFree(first + i)
-		}
-		if ok {
-			return text
-		}
-	}
-	t.Fatal("no ports are free")
-	return ""
-}
-
-func isFree(port int) bool {
-	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err == nil {
-		ln.Close()
-	}
-	return err == nil
 }
 
 var exported = regexp.MustCompile(`([A-Z_]+)='?([^' \n]*)'?`)

@@ -11,10 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trentkms/trent/integration/ports"
 )
 
 // Options describe a node. The zero value is a node as trent dev starts it, with a log for debugging.
@@ -27,6 +30,19 @@ type Options struct {
 	Env []string
 	// Faults tells that the test makes the node log errors; without it a logged error is a finding.
 	Faults bool
+}
+
+// regionPorts is how many ports trent dev --regions has between regions.
+const regionPorts = 10
+
+// listen chooses the port of the API, with room for those of further regions.
+func (o *Options) listen() (string, error) {
+	n := 1
+	if slices.Contains(o.Args, "--regions") {
+		n = 5 * regionPorts
+	}
+	port, err := ports.Range(n)
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 // Bounds of a node's start and stop. They are far above what a node needs: a test that waits so long has found something.
@@ -68,7 +84,11 @@ func Open(opts Options) (*Server, error) {
 	s := &Server{Dir: opts.Dir, Journal: newJournal(), opts: opts, log: &Buffer{}, out: &Buffer{}}
 	s.transport = &http.Transport{MaxIdleConnsPerHost: 256}
 	s.http = &http.Client{Transport: &recorder{s.Journal, s.transport}, Timeout: 60 * time.Second}
-	if err := s.start("127.0.0.1:0"); err != nil {
+	listen, err := s.opts.listen()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(listen); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/trentkms/trent/integration/ports"
 )
 
 // Node is one node: a directory, an address and, while it runs, a process.
@@ -190,12 +191,9 @@ func (n *Node) AdminSocket() string { return n.adminSocket }
 // freeAddresses are two loopback addresses that nobody listens on.
 func freeAddresses() (a, b string, err error) {
 	for _, p := range []*string{&a, &b} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		if *p, err = ports.Address(); err != nil {
 			return "", "", err
 		}
-		defer func() { _ = ln.Close() }()
-		*p = ln.Addr().String()
 	}
 	return a, b, nil
 }
