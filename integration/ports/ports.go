@@ -1,9 +1,11 @@
 // Package ports finds ports for nodes under test. They are drawn from below those that systems give to outgoing connections (Linux: from
-// 32768), so that a node that was killed finds its port free when it is started again.
+// 32768), so that a node that was killed finds its port free when it is started again, and are held
+// against other processes that test.
 package ports
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -15,33 +17,38 @@ const (
 	end   = 32000
 )
 
-// taken are the ports that this process has handed out, listened on yet or not.
+// taken are the ports that this process has handed out, listened on yet or not. A UDP socket of the same number, which no node opens, tells other
+// processes.
 var taken struct {
-	mu    sync.Mutex
-	ports map[int]bool
+	mu   sync.Mutex
+	held map[int]net.PacketConn
 }
 
-// Range returns the first of n successive ports of 127.0.0.1 that nobody listens on and that this process has not been given before.
+// Range returns the first of n successive ports of 127.0.0.1 that nobody listens on and that no process has been given that still runs.
 // It is safe for concurrent use.
 func Range(n int) (int, error) {
 	taken.mu.Lock()
 	defer taken.mu.Unlock()
-	if taken.ports == nil {
-		taken.ports = make(map[int]bool)
+	if taken.held == nil {
+		taken.held = make(map[int]net.PacketConn)
 	}
 	for range 1000 {
 		from := first + rand.IntN(end-first-n)
-		free := true
-		for p := from; free && p < from+n; p++ {
-			free = !taken.ports[p] && isFree(p)
-		}
-		if !free {
-			continue
-		}
+		held := make(map[int]net.PacketConn, n)
 		for p := from; p < from+n; p++ {
-			taken.ports[p] = true
+			conn := hold(p)
+			if conn == nil {
+				break
+			}
+			held[p] = conn
 		}
-		return from, nil
+		if len(held) == n {
+			maps.Copy(taken.held, held)
+			return from, nil
+		}
+		for _, conn := range held {
+			_ = conn.Close()
+		}
 	}
 	return 0, errors.New("no ports are free")
 }
@@ -54,10 +61,17 @@ func Address() (string, error) {
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-func isFree(port int) bool {
-	ln, err := net.Listen("tcp", address(port))
-	if err == nil {
-		_ = ln.Close()
+// hold holds a port that nobody listens on and nobody has been given; nil if it is not free.
+func hold(port int) net.PacketConn {
+	conn, err := net.ListenPacket("udp", address(port))
+	if err != nil {
+		return nil
 	}
-	return err == nil
+	ln, err := net.Listen("tcp", address(port))
+	if err != nil {
+		_ = conn.Close()
+		return nil
+	}
+	_ = ln.Close()
+	return conn
 }
