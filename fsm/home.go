@@ -300,30 +300,11 @@ func applyReleaseHome(t *tx, c *ReleaseHome) outcome {
 func (t *tx) releaseHome() {
 	t.regionRow().Home = nil
 	t.dropParts()
-	for a := range from[Account](&t.view, tableAccounts, indexID, nil) {
-		row := *a
-		row.Version, row.Local = t.index, false
-		t.put(tableAccounts, &row)
-	}
-	for p := range from[ManagedPolicy](&t.view, tableManagedPolicies, indexID, nil) {
-		row := *p
-		row.Version = t.index
-		t.put(tableManagedPolicies, &row)
-	}
-	for i := range from[Identity](&t.view, tableIdentities, indexID, nil) {
-		row := *i
-		row.Version = t.index
-		t.put(tableIdentities, &row)
-	}
-	for p := range from[OIDCProvider](&t.view, tableOIDCProviders, indexID, nil) {
-		row := *p
-		row.Version = t.index
-		t.put(tableOIDCProviders, &row)
-	}
-	for k := range from[AccessKey](&t.view, tableAccessKeys, indexID, nil) {
-		row := *k
-		row.Version = t.index
-		t.put(tableAccessKeys, &row)
+	for i := range identityTables {
+		table := &identityTables[i]
+		for row := range table.rows(&t.view, indexID, nil) {
+			t.put(table.name, row.owned(t.index))
+		}
 	}
 	t.event(EventIdentities, "", "", nil)
 }

@@ -40,12 +40,6 @@ func (i *Identity) byFeed() []byte      { return feedKey(i.Version, i.Account, i
 func (p *OIDCProvider) byFeed() []byte  { return feedKey(p.Version, p.Account, p.URL) }
 func (k *AccessKey) byFeed() []byte     { return feedKey(k.Version, k.Account, k.ID) }
 
-func (a *Account) ref() IdentityRef       { return IdentityRef{TableAccounts, "", a.ID} }
-func (p *ManagedPolicy) ref() IdentityRef { return IdentityRef{TablePolicies, "", p.ID} }
-func (i *Identity) ref() IdentityRef      { return IdentityRef{TableIdentities, "", i.ID} }
-func (p *OIDCProvider) ref() IdentityRef  { return IdentityRef{TableProviders, p.Account, p.URL} }
-func (k *AccessKey) ref() IdentityRef     { return IdentityRef{TableAccessKeys, "", k.ID} }
-
 // gone remembers the removal of an identity if another region follows.
 func (t *tx) gone(ref IdentityRef) {
 	if t.d.region.SharedFrom == 0 {
@@ -67,20 +61,11 @@ func (t *tx) gone(ref IdentityRef) {
 // nothing in a region that follows another one.
 func (s *State) IdentitiesChangedAt() (index uint64) {
 	index = s.FollowersAt()
-	if a := last[Account](&s.view, tableAccounts, indexFeed); a != nil {
-		index = max(index, a.Version)
-	}
-	if p := last[ManagedPolicy](&s.view, tableManagedPolicies, indexFeed); p != nil {
-		index = max(index, p.Version)
-	}
-	if i := last[Identity](&s.view, tableIdentities, indexFeed); i != nil {
-		index = max(index, i.Version)
-	}
-	if p := last[OIDCProvider](&s.view, tableOIDCProviders, indexFeed); p != nil {
-		index = max(index, p.Version)
-	}
-	if k := last[AccessKey](&s.view, tableAccessKeys, indexFeed); k != nil {
-		index = max(index, k.Version)
+	for i := range identityTables {
+		if row := identityTables[i].newest(&s.view); row != nil {
+			version, _ := row.shared()
+			index = max(index, version)
+		}
 	}
 	if g := last[GoneIdentity](&s.view, tableGoneIdentities, indexID); g != nil {
 		index = max(index, g.Index)
@@ -106,21 +91,14 @@ func (s *State) IdentityChanges(after uint64) func(yield func(row any) bool) {
 				}
 			}
 		}
-		_ = feed[Account](s, tableAccounts, bound, yield) &&
-			feed[ManagedPolicy](s, tableManagedPolicies, bound, yield) &&
-			feed[Identity](s, tableIdentities, bound, yield) &&
-			feed[OIDCProvider](s, tableOIDCProviders, bound, yield) &&
-			feed[AccessKey](s, tableAccessKeys, bound, yield)
-	}
-}
-
-func feed[T any](s *State, table string, bound []byte, yield func(any) bool) bool {
-	for row := range from[T](&s.view, table, indexFeed, bound) {
-		if !yield(row) {
-			return false
+		for i := range identityTables {
+			for row := range identityTables[i].rows(&s.view, indexFeed, bound) {
+				if !yield(row) {
+					return
+				}
+			}
 		}
 	}
-	return true
 }
 
 // Add appends a row that IdentityChanges yielded, ready for its way to another region.
@@ -183,29 +161,11 @@ func (s *State) IdentityDigest() [sha256.Size]byte {
 // identityRefs yields every identity with its version, table by table in the order of primary keys.
 func (v *view) identityRefs() func(yield func(IdentityRef, uint64) bool) {
 	return func(yield func(IdentityRef, uint64) bool) {
-		for a := range from[Account](v, tableAccounts, indexID, nil) {
-			if !a.Local && !yield(a.ref(), a.Version) {
-				return
-			}
-		}
-		for p := range from[ManagedPolicy](v, tableManagedPolicies, indexID, nil) {
-			if !yield(p.ref(), p.Version) {
-				return
-			}
-		}
-		for i := range from[Identity](v, tableIdentities, indexID, nil) {
-			if !yield(i.ref(), i.Version) {
-				return
-			}
-		}
-		for p := range from[OIDCProvider](v, tableOIDCProviders, indexID, nil) {
-			if !yield(p.ref(), p.Version) {
-				return
-			}
-		}
-		for k := range from[AccessKey](v, tableAccessKeys, indexID, nil) {
-			if !yield(k.ref(), k.Version) {
-				return
+		for i := range identityTables {
+			for row := range identityTables[i].rows(v, indexID, nil) {
+				if version, ok := row.shared(); ok && !yield(row.ref(), version) {
+					return
+				}
 			}
 		}
 	}

@@ -189,29 +189,15 @@ func (in *incoming) each(yield func(ref IdentityRef, row any) bool) {
 
 // was is a row as the state has it, with its table; nil if it has none.
 func (t *tx) was(ref IdentityRef) (row any, table string) {
-	switch ref.Table {
-	case TableAccounts:
-		if a := t.account(ref.Name); a != nil {
-			return a, tableAccounts
-		}
-	case TablePolicies:
-		if p := t.managedPolicy(ref.Name); p != nil {
-			return p, tableManagedPolicies
-		}
-	case TableIdentities:
-		if i := t.identity(ref.Name); i != nil {
-			return i, tableIdentities
-		}
-	case TableProviders:
-		if p := t.oidcProvider(ref.Account, ref.Name); p != nil {
-			return p, tableOIDCProviders
-		}
-	case TableAccessKeys:
-		if k := t.accessKey(ref.Name); k != nil {
-			return k, tableAccessKeys
-		}
+	at := int(ref.Table) - 1
+	if at < 0 || at >= len(identityTables) {
+		return nil, ""
 	}
-	return nil, ""
+	found := identityTables[at].find(&t.view, &ref)
+	if found == nil {
+		return nil, ""
+	}
+	return found, identityTables[at].name
 }
 
 // will is a row as the state will have it, nil if it will have none.
