@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,6 +89,12 @@ func runInit(ctx context.Context, cfg *config.File, out io.Writer, form format) 
 	exists, err := cluster.HasNode(filepath.Join(cfg.DataDir, "raft"))
 	if err != nil {
 		return err
+	}
+	if c, err := net.Dial("unix", cfg.AdminSocket); exists && err == nil {
+		_ = c.Close()
+		return heldError{fmt.Errorf("a node runs with %s, so region %s is made already: 'trent operator status' shows the node. Further nodes join the region: "+
+			"'trent operator join-token create' on this one makes a token for 'trent operator join' on the other; another region wants an empty data directory",
+			cfg.DataDir, cfg.Region)}
 	}
 	n, err := openNode(cfg, newLogger(cfg.Log), !exists)
 	if err != nil {

@@ -93,3 +93,21 @@ func TestPrintSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// init on a node that runs says that the region is made, and changes nothing.
+func TestInitOfARunningNode(t *testing.T) {
+	s := newServed(t)
+	if err := s.node.serveAdmin(); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err := runInit(t.Context(), s.file, &out, formatText)
+	if err == nil || exitCode(err) != exitHeld || out.Len() > 0 {
+		t.Fatalf("%v, exit code %d, %s", err, exitCode(err), out.String())
+	}
+	for _, want := range []string{"region " + s.file.Region + " is made already", "operator join-token create", "operator status"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+}
