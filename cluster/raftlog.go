@@ -6,20 +6,30 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 )
 
 // raftLogger carries the library's log to slog, quietly: the changes of a node's state are Info, the rest of the
-// library's Info is Debug, and a warning or error that repeats is written once in ten seconds with a count.
+// library's Info is Debug, and a warning or error that repeats is written once in ten seconds with a count. What belongs to every
+// start, or to a node that joins or comes back, is no warning: that another node does not answer is one once it lasts.
 type raftLogger struct {
 	out  *slog.Logger
 	name string
 	with []any
 	seen *repeats
 }
+
+// peerFaultLasts is how long another node must have failed before that is a warning, peerFaultGap how long after a failure another one
+// counts as the same: the library waits ever longer.
+const (
+	peerFaultLasts = 3 * time.Second
+	peerFaultGap   = 15 * time.Second
+)
 
 const repeatInterval = 10 * time.Second
 
@@ -36,19 +46,57 @@ var stateChanges = map[string]string{
 var peerFaults = map[string]bool{
 	"failed to appendEntries to": true, "failed to heartbeat to": true, "failed to make requestVote RPC": true,
 	"failed to pipeline appendEntries": true, "failed to start pipeline replication to": true, "failed to send snapshot to": true,
-	"peer has newer term, stopping replication": true, "target does not support pre-vote RPC, treating as granted": true,
+	"target does not support pre-vote RPC, treating as granted": true,
+}
+
+// awayFaults are those of them that any node's start, stop or short absence brings.
+var awayFaults = map[string]bool{
+	"failed to appendEntries to": true, "failed to heartbeat to": true, "failed to make requestVote RPC": true,
+	"failed to pipeline appendEntries": true, "failed to start pipeline replication to": true,
+}
+
+// ordinary tells the library's warnings and errors about what belongs to a node's catching up and to a change of the leader. That the log
+// cannot be read is another matter.
+func ordinary(msg string, args []any) bool {
+	switch msg {
+	case "appendEntries rejected, sending older logs", "peer has newer term, stopping replication":
+		return true
+	case "failed to get previous log":
+		return argument(args, "error") == raft.ErrLogNotFound.Error()
+	}
+	return false
+}
+
+// firstElection tells that a node begins an election without having heard of any leader since its start, as the first node of a region
+// and the one that starts first do. That it has lost a leader is another matter.
+func firstElection(msg string, args []any) bool {
+	return msg == "heartbeat timeout reached, starting election" && argument(args, "last-leader-id") == ""
+}
+
+// argument is the text of the first of some arguments that a message has.
+func argument(args []any, names ...string) string {
+	for i := 0; i+1 < len(args); i += 2 {
+		if name, ok := args[i].(string); ok && slices.Contains(names, name) {
+			return fmt.Sprint(args[i+1])
+		}
+	}
+	return ""
 }
 
 func newRaftLogger(out *slog.Logger) *raftLogger {
-	return &raftLogger{out: out, name: "raft", seen: &repeats{last: map[string]*repeat{}}}
+	return &raftLogger{out: out, name: "raft", seen: &repeats{last: map[string]*repeat{}, runs: map[string]*run{}}}
 }
 
 // Log implements hclog.Logger.
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
 	to, text, again := slog.LevelDebug, msg, 0
 	switch {
+	case ordinary(msg, args):
+	case firstElection(msg, args):
+		to = slog.LevelInfo
 	case level >= hclog.Error && !peerFaults[msg]:
 		to = slog.LevelError
+	case level >= hclog.Error && awayFaults[msg] && !l.seen.lasts(msg+" "+argument(args, "peer", "target"), time.Now()):
 	case level >= hclog.Error:
 		to = slog.LevelWarn
 	case level == hclog.Warn:
@@ -97,6 +145,23 @@ func plain(args []any) []any {
 type repeats struct {
 	mu   sync.Mutex
 	last map[string]*repeat
+	runs map[string]*run // by message and node; a region has few
+}
+
+// run is a series of failures of one kind.
+type run struct{ began, last time.Time }
+
+// lasts notes a failure and reports whether it is one of a series that lasts.
+func (r *repeats) lasts(what string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.runs[what]
+	if f == nil || now.Sub(f.last) > peerFaultGap {
+		f = &run{began: now}
+		r.runs[what] = f
+	}
+	f.last = now
+	return now.Sub(f.began) >= peerFaultLasts
 }
 
 type repeat struct {

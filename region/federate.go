@@ -266,7 +266,7 @@ func (r *Regions) admitRegion(ctx context.Context, st *fsm.State, digest []byte,
 	if err := r.commit(ctx, body, "FederateRegion", d.Name, Note{"authority", fingerprint(d.CA)}); err != nil {
 		return err
 	}
-	r.log.Warn("federation: federated", "region", d.Name, "authority", fingerprint(d.CA))
+	r.log.Info("federation: federated", "region", d.Name, "authority", fingerprint(d.CA))
 	return nil
 }
 

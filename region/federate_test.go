@@ -132,6 +132,19 @@ func TestFederation(t *testing.T) {
 		t.Fatalf("third region: %+v, %v", out, err)
 	}
 	b.until("the third region is introduced", func() bool { return b.state(c) == "introduced" })
+	var logged bytes.Buffer
+	log, told := slog.New(slog.NewTextHandler(&logged, nil)), map[string]*reminder{}
+	b.remind(log, time.Now(), told)
+	b.remind(log, time.Now().Add(remindAfter-time.Minute), told)
+	if logged.Len() > 0 {
+		t.Errorf("said at once: %s", logged.String())
+	}
+	for range 2 { // once
+		b.remind(log, time.Now().Add(remindAfter), told)
+	}
+	if line := logged.String(); strings.Count(line, "WARN") != 1 || !strings.Contains(line, `command="trent operator federate confirm `+c.region) {
+		t.Errorf("that a region waits for consent: %s", line)
+	}
 	if info := b.info(c); info.By != a.region || info.Authority != c.info(c).Authority {
 		t.Errorf("introduced: %+v", info)
 	}

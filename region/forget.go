@@ -150,26 +150,36 @@ func (r *Regions) Unforgotten() map[string][]string {
 // moment to tell.
 const remindAfter = 5 * time.Second
 
-// reminder is what the leader has said of a region that was forgotten here and has still to be elsewhere.
+// reminder is what the leader has said of a region that waits for an operator.
 type reminder struct {
+	state   fsm.RegionState
 	since   time.Time
 	in      string // where, at since
 	said    string
 	waiting bool // something was said, and not yet that it is over
 }
 
-// remind says in which regions a region has still to be forgotten that is forgotten here, once for each change, and when that is done.
+// remind says which regions wait for consent, and in which regions one has still to be forgotten that is forgotten here, once for each
+// change, and when that is done.
 func (r *Regions) remind(log *slog.Logger, now time.Time, told map[string]*reminder) {
 	st := r.members.node.State()
 	for o := range st.OtherRegions() {
-		if o.State != fsm.RegionForgotten || o.Fence == 0 {
+		if o.State != fsm.RegionIntroduced && (o.State != fsm.RegionForgotten || o.Fence == 0) {
 			delete(told, o.Name)
 			continue
 		}
 		m := told[o.Name]
-		if m == nil {
-			m = &reminder{since: now}
+		if m == nil || m.state != o.State {
+			m = &reminder{state: o.State, since: now}
 			told[o.Name] = m
+		}
+		if o.State == fsm.RegionIntroduced {
+			if !m.waiting && now.Sub(m.since) >= remindAfter {
+				m.waiting = true
+				log.Warn("federation: a region was introduced and waits for this operator's consent", "region", o.Name, "by", o.By,
+					"authority", fingerprint(o.CA), "command", "trent operator federate confirm "+o.Name)
+			}
+			continue
 		}
 		in := strings.Join(r.stillKnownBy(st, o), ", ")
 		if in != m.in {

@@ -170,13 +170,21 @@ func (r *Regions) Speak(ctx context.Context) {
 	tick := time.NewTicker(talkTick)
 	defer tick.Stop()
 	told := map[string]*reminder{}
+	var speechless time.Time // since when this region cannot describe itself, or that was said last; zero if it can
 	for {
 		r.remind(r.log, time.Now(), told)
 		if partners := r.partners(); len(partners) > 0 && !r.members.node.State().Region().Reborn { // else it is nobody yet
 			self, _, err := r.describe(ctx)
-			if err != nil {
-				r.log.Warn("federation: this region cannot describe itself", "error", err)
-			} else {
+			switch {
+			case err != nil && speechless.IsZero():
+				speechless = time.Now()
+			case err != nil:
+				if time.Since(speechless) >= remindAfter && ctx.Err() == nil { // leaders change, and a quorum is away for a moment
+					r.log.Warn("federation: this region cannot describe itself to the others", "error", err)
+					speechless = time.Now()
+				}
+			default:
+				speechless = time.Time{}
 				for _, p := range partners {
 					if said, err := r.hello(self, p.Name); err == nil { // it is made of texts and numbers
 						r.speakTo(ctx, p, said)
@@ -309,7 +317,7 @@ func (r *Regions) heard(ctx context.Context, from string, said *hello) error {
 			return err
 		}
 		if o.State == fsm.RegionPending {
-			r.log.Warn("federation: federated", "region", o.Name)
+			r.log.Info("federation: federated", "region", o.Name)
 		}
 	}
 	r.hearForgotten(st, o.Name, said.Forgotten)
@@ -349,7 +357,7 @@ func (r *Regions) introduced(ctx context.Context, st *fsm.State, by string, othe
 		if err := r.put(ctx, row, was); err != nil {
 			return err
 		}
-		r.log.Warn("federation: a region was introduced and waits for consent", "region", d.Name, "by", by, "authority", fingerprint(d.CA))
+		r.log.Info("federation: a region was introduced and waits for consent", "region", d.Name, "by", by, "authority", fingerprint(d.CA))
 	}
 	return nil
 }

@@ -234,7 +234,7 @@ func (g *devGroup) open(i int, bootstrap bool) error {
 	}
 	module := g.modules[i]
 	delete(g.modules, i) // it is the node's from here on
-	n, err := openNodeWith(cfg, filepath.Join(cfg.DataDir, "raft"), newLogger(cfg.Log).With("dev", i+1), bootstrap, module)
+	n, err := openNodeWith(cfg, filepath.Join(cfg.DataDir, "raft"), newLogger(cfg.Log).With("dev", g.o.name(i)), bootstrap, module)
 	if err != nil {
 		return err
 	}
@@ -242,6 +242,14 @@ func (g *devGroup) open(i int, bootstrap bool) error {
 	g.nodes = append(g.nodes, n)
 	n.keepMembership()
 	return nil
+}
+
+// name is what node i is called in the log of a process with several.
+func (o *devOptions) name(i int) string {
+	if o.regions == "" {
+		return fmt.Sprint(i + 1)
+	}
+	return fmt.Sprintf("%s/%d", o.region, i+1)
 }
 
 // openHSMs opens the HSMs of nodes that are to join and has them make their transport keys, side by side and while the first node starts:

@@ -148,6 +148,9 @@ func (w logWriter) Write(line []byte) (int, error) {
 		}
 	}
 	text = bytes.TrimPrefix(text, []byte("memberlist: "))
+	if bytes.HasPrefix(text, []byte("ignoring alive message")) {
+		level = slog.LevelDebug // members of the pool tell of nodes of regions that are not federated with all
+	}
 	w.to.Log(context.Background(), level, "federation: pool: "+string(text))
 	return len(line), nil
 }

@@ -108,7 +108,7 @@ type peer struct {
 	poking, telling, ending atomic.Bool
 	sync.Mutex
 	lastCall time.Time // guarded by Mutex: the last answer
-	failed   string    // guarded by Mutex: the last error that was logged
+	failed   failing   // guarded by Mutex
 	lag      lag       // guarded by Mutex
 	sessions uint64    // guarded by Mutex: answer.Sessions of the last answer
 	pulled   pulled    // guarded by Mutex
@@ -294,20 +294,43 @@ func (e *Engine) follow(ctx context.Context, region string) {
 	}
 }
 
-// note logs an error of a region once, and that it is over.
+// lasts is how long something must have failed before that is a warning: leaders change and nodes start, here and elsewhere.
+const lasts = 5 * time.Second
+
+// failing is a series of failures of one kind, about which is said once that it lasts and once that it is over.
+type failing struct {
+	since time.Time // zero if there is none
+	said  bool
+}
+
+// note takes the outcome of one attempt, and tells whether to say now that it fails, or that it does no more.
+func (f *failing) note(err error, now time.Time) (fails, over bool) {
+	if err == nil {
+		over = f.said
+		*f = failing{}
+		return false, over
+	}
+	if f.since.IsZero() {
+		f.since = now
+	}
+	fails = !f.said && now.Sub(f.since) >= lasts
+	f.said = f.said || fails
+	return fails, false
+}
+
+// note logs that a region's changes cannot be had, and that this is over.
 func (e *Engine) note(ctx context.Context, region string, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	p := e.peer(region)
 	p.Lock()
-	defer p.Unlock()
-	switch {
-	case err == nil && p.failed != "":
-		p.failed = ""
+	fails, over := p.failed.note(err, time.Now())
+	p.Unlock()
+	if over {
 		e.log.Info("multi-Region keys: in step with the region again", "region", region)
-	case err != nil && p.failed == "":
-		p.failed = err.Error()
+	}
+	if fails {
 		e.log.Warn("multi-Region keys: cannot synchronize with the region; this is tried again without end", "region", region, "error", err)
 	}
 }

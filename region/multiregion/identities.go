@@ -385,19 +385,19 @@ func (e *Engine) Identities(ctx context.Context, region string, look bool) ([]*f
 func (e *Engine) followHome(ctx context.Context) {
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
-	said := ""
+	var failed failing
 	for n := 0; ; n++ {
 		if st := e.cfg.Cluster.State(); st.Home() != nil && !st.Region().Reborn {
 			home := st.Home().Name
 			err := e.PullIdentities(ctx, n%rarely == rarely-1)
-			switch {
-			case ctx.Err() != nil:
-			case err == nil && said != "":
-				said = ""
-				e.log.Info("identities: in step with their home again", "home", home)
-			case err != nil && said == "":
-				said = err.Error()
-				e.log.Warn("identities: cannot follow their home; this is tried again without end", "home", home, "error", err)
+			if ctx.Err() == nil {
+				fails, over := failed.note(err, time.Now())
+				if over {
+					e.log.Info("identities: in step with their home again", "home", home)
+				}
+				if fails {
+					e.log.Warn("identities: cannot follow their home; this is tried again without end", "home", home, "error", err)
+				}
 			}
 		}
 		select {
