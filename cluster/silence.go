@@ -46,6 +46,10 @@ func (n *Node) watchSilence() {
 		return // nobody else could lead
 	}
 	v := &vigil{limit: n.cfg.HeartbeatTimeout, looked: time.Now(), awake: time.Now()}
+	if n.alone() { // there is no leader whose silence could be waited for
+		v.lowered = true
+		n.setTimeout(v.limit)
+	}
 	tick := time.NewTicker(v.limit / silenceTicks)
 	defer tick.Stop()
 	for {
@@ -56,6 +60,12 @@ func (n *Node) watchSilence() {
 			return
 		}
 	}
+}
+
+// alone tells that this node is the only voter.
+func (n *Node) alone() bool {
+	voters := raftVoters(n.raft.GetConfiguration().Configuration())
+	return len(voters) == 1 && voters[0].ID == n.server
 }
 
 // silence is how long the leader has been silent for a node that runs, if it was heard last at the time given.

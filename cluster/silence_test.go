@@ -212,3 +212,29 @@ func TestWriteWithAHungLeader(t *testing.T) {
 		})
 	}
 }
+
+// The only voter of a group leads as soon as it is up: it waits for nobody.
+func TestOnlyVoterLeadsAtOnce(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		var took time.Duration
+		inBubble(t, func(t *testing.T) {
+			c := newSim(t, 1, 1, func(cfg *Config) {
+				patient(cfg)
+				cfg.mutation.noVigil = planted
+			})
+			c.boot(1)
+			l := c.awaitLeader("")
+			c.kill(l.id)
+			start := time.Now()
+			c.start(l.id)
+			c.awaitLeader("")
+			took = time.Since(start)
+			for _, e := range c.end() {
+				t.Error(e)
+			}
+		})
+		if quick := took < time.Second/2; quick == planted {
+			t.Errorf("planted %v: the only voter led after %v", planted, took)
+		}
+	}
+}
