@@ -163,6 +163,11 @@ func (f *regionsLab) oneKeyHoldsUpNoOther(t *testing.T) {
 		b.set(func() { n = b.keyed + b.single })
 		return n > calls+2
 	})
+	for _, s := range f.engines[regionB].Status() {
+		if s.Region == regionA && s.Missing == 0 {
+			t.Error("the keys that lack material are not counted as missing")
+		}
+	}
 	if heard(regionA) {
 		t.Error("a restored region counts as having heard everything although it lacks material")
 	}

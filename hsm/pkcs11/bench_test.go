@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest"
 )
 
 func benchModule(b *testing.B) *Module {
@@ -105,4 +106,15 @@ func BenchmarkDecrypt(b *testing.B) {
 			}
 		})
 	}
+}
+
+func BenchmarkTransfer(b *testing.B) {
+	r := newRig(b)
+	cfg := r.newToken()
+	cfg.AllowOAEPSHA1Transport = true // SoftHSM2 2.6 wraps with no other hash
+	m := r.open(cfg)
+	if err := m.CreateDomain(b.Context(), testDomain); err != nil {
+		b.Fatal(err)
+	}
+	hsmtest.BenchmarkTransfer(b, m, testDomain)
 }

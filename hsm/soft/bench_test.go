@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/trentkms/trent/hsm"
+	"github.com/trentkms/trent/hsm/hsmtest"
 	"github.com/trentkms/trent/hsm/soft"
 )
 
@@ -133,4 +134,16 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		m.Close()
 	}
+}
+
+func BenchmarkTransfer(b *testing.B) {
+	m, err := soft.Open(soft.Options{InMemory: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.CreateDomain(b.Context(), "d"); err != nil {
+		b.Fatal(err)
+	}
+	hsmtest.BenchmarkTransfer(b, m, "d")
 }

@@ -276,11 +276,14 @@ func (e *Engine) follow(ctx context.Context, region string) {
 		if o != nil && o.State == fsm.RegionFederated {
 			began := time.Now()
 			err := e.Pull(ctx, region, all)
+			inStep := true
 			if err == nil {
-				p.caughtUp(began)
+				inStep = p.caughtUp(began)
 				err = e.takeSessions(ctx, region)
 			}
-			e.note(ctx, region, err)
+			if err != nil || inStep {
+				e.note(ctx, region, err)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -101,16 +101,33 @@ type lag struct {
 	inStep  time.Time
 	delay   time.Duration
 	missing int
+	// lacking is how many keys were left behind for want of their material; the next comparison tells how many still are.
+	lacking int
 	// asked tells that the other region has asked what came after position.
 	asked    bool
 	position uint64
 }
 
-// caughtUp notes that everything was taken over that there was when a pull began.
-func (p *peer) caughtUp(began time.Time) {
+// caughtUp notes that everything was taken over that there was when a pull began, unless there are keys that lack material, and tells
+// whether it was.
+func (p *peer) caughtUp(began time.Time) bool {
 	p.Lock()
 	defer p.Unlock()
-	p.lag.inStep, p.lag.missing = began, 0
+	if p.lag.missing = p.lag.lacking; p.lag.lacking > 0 {
+		return false
+	}
+	p.lag.inStep = began
+	return true
+}
+
+// lacks notes how many keys a pull has left behind, or with all that a comparison has.
+func (p *peer) lacks(n int, all bool) {
+	p.Lock()
+	defer p.Unlock()
+	if !all {
+		n = max(n, p.lag.lacking)
+	}
+	p.lag.lacking, p.lag.missing = n, max(n, p.lag.missing)
 }
 
 // misses notes how many changed keys another region has to tell.
@@ -163,7 +180,7 @@ func (e *Engine) took(region string, a *answer, asked time.Time) {
 	p := e.peer(region)
 	p.Lock()
 	p.lag.delay = delay
-	p.lag.missing = max(0, p.lag.missing-len(a.Docs))
+	p.lag.missing = max(p.lag.lacking, p.lag.missing-len(a.Docs))
 	p.Unlock()
 	if e.cfg.TookOver != nil {
 		e.cfg.TookOver(region, delay)

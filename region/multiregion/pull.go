@@ -54,6 +54,7 @@ func (e *Engine) Pull(ctx context.Context, region string, all bool) error {
 				p.Unlock()
 				return nil // idle regions write nothing
 			}
+			p.lacks(left.n, false)
 			// What was left out is not asked for here again, or it would have everything told anew without end.
 			return errors.Join(left.err(), e.propose(ctx, &fsm.MarkFeed{Region: region, Incarnation: a.Incarnation, Position: a.Position}))
 		}
@@ -93,6 +94,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 		}
 		r.From = a.From
 	}
+	e.peer(region).lacks(left.n, true)
 	if left.n > 0 {
 		mark.Heard, mark.HeardIn, mark.Forgets = false, 0, 0 // not everything was heard
 	}

@@ -209,3 +209,31 @@ func TestComparisonTellsLives(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryKeyIsAskedFor: keys that wait for ever are not in the way of others, however many there are.
+func TestEveryKeyIsAskedFor(t *testing.T) {
+	var all []fsm.KeyRef
+	for i := range 3*maxWanted + 5 {
+		all = append(all, fsm.KeyRef{Account: account, ID: fmt.Sprintf("mrk-%04d", i)})
+	}
+	asked, last := map[fsm.KeyRef]int{}, fsm.KeyRef{}
+	for range 4 {
+		q := &queue{}
+		for _, ref := range all {
+			q.add(ref, last)
+		}
+		refs := q.refs()
+		if len(refs) > maxWanted {
+			t.Fatalf("%d keys at once", len(refs))
+		}
+		for _, ref := range refs {
+			asked[ref]++
+		}
+		last = refs[len(refs)-1]
+	}
+	for _, ref := range all {
+		if asked[ref] == 0 || asked[ref] > 2 {
+			t.Errorf("%s was asked for %d times", ref.ID, asked[ref])
+		}
+	}
+}
