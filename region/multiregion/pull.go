@@ -96,7 +96,7 @@ func (e *Engine) compare(ctx context.Context, region string) error {
 	}
 	e.peer(region).lacks(left.n, true)
 	if left.n > 0 {
-		mark.Heard, mark.HeardIn, mark.Forgets = false, 0, 0 // not everything was heard
+		mark.Heard, mark.HeardIn, mark.Forgets, mark.Lives = false, 0, 0, nil // not everything was heard
 	}
 	return errors.Join(left.err(), e.propose(ctx, mark))
 }

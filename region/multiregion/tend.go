@@ -39,9 +39,9 @@ func (q *queue) refs() []fsm.KeyRef {
 
 // known is what of the other regions' rows decides what is owed to a key that has not changed.
 func known(st *fsm.State) string {
-	b := fmt.Appendf(nil, "%d %d %v", st.Region().Incarnation(), st.Region().Restored, st.Unheard())
+	b := fmt.Appendf(nil, "%d %v", st.Region().Incarnation(), st.Unheard())
 	for o := range st.OtherRegions() {
-		b = fmt.Appendf(b, "|%s %d %d %d %d %d %v", o.Name, o.State, o.Incarnation, o.HeardIn, o.HeardOf, o.Forgets, o.Lives)
+		b = fmt.Appendf(b, "|%s %d %d %d", o.Name, o.State, o.Incarnation, o.Forgets)
 	}
 	return string(b)
 }
