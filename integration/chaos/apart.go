@@ -41,7 +41,7 @@ func (r *running) lastPartition(ctx context.Context, stop func()) error {
 	until := r.clock.Now()
 	stop()
 	if r.target.Home != "" {
-		r.ops.Add(history.Op{Workload: check.IdentitiesName, Node: "all", Kind: check.RegionsParted, Call: from, Return: until})
+		r.note(check.RegionsParted, "", from, until)
 	}
 	if err := r.lab.Heal(); err != nil {
 		return err

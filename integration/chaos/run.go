@@ -281,7 +281,7 @@ func (r *running) traffic(ctx context.Context) error {
 	r.result.Faulted[0] = r.clock.Now()
 	limit, cancel := context.WithTimeout(ctx, r.o.Duration-2*calm)
 	r.slow = max(slowness(), 1)
-	runner := nemesis.Runner{Lab: r.lab, Now: r.clock.Now, Log: r.log.printf, Recovery: times(recovery, r.slow), BeforeLoss: r.loses, Skewed: r.skew.set}
+	runner := nemesis.Runner{Lab: r.lab, Now: r.clock.Now, Log: r.log.printf, Recovery: times(recovery, r.slow), BeforeLoss: r.loses, Skewed: r.skew.set, Note: r.note}
 	r.result.Events, err = runner.Run(limit, steps)
 	for _, ev := range r.result.Events {
 		if ev.Broken != "" {
@@ -310,6 +310,16 @@ func (r *running) catch(w workload.Workload) {
 func (r *running) loses(n *lab.Node) {
 	n.LostDisk = true
 	r.target.PowerCut = true
+}
+
+// note puts something that happened to a region into the history, for the checkers that have to know.
+func (r *running) note(kind, region string, from, to int64) {
+	if kind == check.RegionRestored {
+		r.target.Restored(region)
+	}
+	for _, w := range []string{check.RegionsName, check.IdentitiesName} {
+		r.ops.Add(history.Op{Workload: w, Node: "all", Region: region, Kind: kind, Call: from, Return: to})
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trentkms/trent/integration/chaos/history"
 )
@@ -46,8 +48,9 @@ func Identities(ops []history.Op) []Anomaly {
 	}
 	f.contested(mine)
 	f.parted(mine, home)
+	restores, alone := marks(mine, RegionRestored), marks(mine, RegionAlone)
 	parts := partition(mine, func(op *history.Op) []string {
-		if op.In["contest"] != "" || op.Kind == RegionsParted {
+		if op.In["contest"] != "" || op.Key == "" || op.Error == unknownCaller && strange(op, restores, alone) {
 			return nil
 		}
 		return []string{op.Key}
@@ -57,6 +60,27 @@ func Identities(ops []history.Op) []Anomaly {
 	}
 	f.unanswered(mine)
 	return f.all
+}
+
+// settling is how long after a restore other regions may not have the session keys of the new life.
+const settling = 10 * time.Second
+
+// strange tells whether a region may refuse a session because the region that has made it was restored: its sessions from before end, and
+// those from after are good elsewhere as soon as its keys are there.
+func strange(op *history.Op, restores, alone []history.Op) bool {
+	begun, err := strconv.ParseInt(op.In["begun"], 10, 64)
+	if err != nil {
+		return false
+	}
+	for i, r := range restores {
+		if r.Region != op.In["issuer"] || op.Return < r.Return {
+			continue
+		}
+		if begun < alone[i].Call || op.Region != r.Region && op.Call < alone[i].Return+int64(settling) {
+			return true
+		}
+	}
+	return false
 }
 
 // standing is the state of a person. Ids that nobody was told are anyID.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,15 +18,27 @@ import (
 // and none fails.
 func Regions(ops []history.Op) []Anomaly {
 	f := &finding{workload: RegionsName}
-	parts := partition(of(RegionsName, ops), byKey)
+	mine := of(RegionsName, ops)
+	restores := marks(mine, RegionRestored)
+	mine = withoutLost(mine, restores)
+	parts := partition(mine, func(op *history.Op) []string {
+		if op.Key == "" {
+			return nil
+		}
+		return []string{op.Key}
+	})
+	f.lateEncryption(parts, marks(mine, RegionAlone))
+	for key, part := range parts {
+		for _, r := range restores {
+			parts[key] = append(part, history.Op{Workload: RegionsName, Client: len(mine), Region: r.Region, Kind: takenBack, Key: key, Outcome: history.Unknown, Call: r.Return, Return: math.MaxInt64})
+		}
+	}
 	linearizable(f, parts, func(string, []history.Op) machine[claim] { return machine[claim]{claim{}, stepPrimary} })
 	for _, key := range slices.Sorted(maps.Keys(parts)) {
 		f.converged(key, parts[key])
 	}
-	linearizable(f, partition(of(RegionsName, ops), leavingPlace), func(string, []history.Op) machine[string] {
-		return machine[string]{enabled, stepLeaving}
-	})
-	f.unanswered(of(RegionsName, ops))
+	f.leavingAlone(mine, restores)
+	f.unanswered(mine)
 	return f.all
 }
 
@@ -109,6 +122,10 @@ func stepPrimary(c claim, op *history.Op) (bool, claim) {
 			return true, c.moved(op.In["to"])
 		case op.Outcome == history.OK:
 			return c.gave(op.Region, op.In["to"]), c
+		}
+	case takenBack: // nobody had learned that the region gave the primary away, and it has forgotten
+		if c.gave(op.Region, c.primary) {
+			return true, claim{op.Region, c.moves}
 		}
 	case "ReplicateKey", "RotateKeyOnDemand":
 		return op.Outcome != history.OK || here, c

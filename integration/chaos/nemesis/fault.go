@@ -46,6 +46,8 @@ type env struct {
 	log    func(string, ...any)
 	skewed func(*lab.Node, time.Duration)
 	broken func(format string, args ...any) // a promise that the cluster broke
+	now    func() int64                     // the clock of the run
+	note   func(kind, region string, from, to int64)
 }
 
 // others are the other members of the target's region.

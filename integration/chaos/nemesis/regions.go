@@ -33,6 +33,7 @@ func regionFaults() []Fault {
 		fault("region-loss", 8*s, regionLoss),
 		long,
 		{Name: "repeat-regions", Group: "regions", Needs: []string{"regions", "failpoints"}, Least: 2 * s, Most: 8 * s, inject: repeated("region.request", 0.5)},
+		{Name: regionRestoredName, Group: "regions", Needs: []string{"regions"}, Least: 300 * time.Millisecond, Most: 2 * s, inject: regionRestored},
 		{Name: "kill-leaders", Group: "regions", Needs: []string{"regions"}, Least: 300 * time.Millisecond, Most: 4 * s, inject: killed(leaders)},
 	}
 }

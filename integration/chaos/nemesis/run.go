@@ -40,6 +40,8 @@ type Runner struct {
 	Recovery time.Duration
 	// BeforeLoss is called before a fault that takes what a node had written.
 	BeforeLoss func(*lab.Node)
+	// Note, if not nil, is told of what the checkers have to know of the run: what happened to a region, from when to when.
+	Note func(kind, region string, from, to int64)
 	// Skewed is called when the clock of a node is set, and when it is set back.
 	Skewed func(n *lab.Node, off time.Duration)
 }
@@ -83,7 +85,10 @@ func (r *Runner) step(run context.Context, s Step) (ev Event) {
 			ev.Skipped = err.Error()
 			break
 		}
-		e := &env{lab: r.Lab, region: region, target: target, rng: rng, length: s.Length, log: r.Log, skewed: r.Skewed}
+		e := &env{lab: r.Lab, region: region, target: target, rng: rng, length: s.Length, log: r.Log, skewed: r.Skewed, now: r.Now, note: r.Note}
+		if e.note == nil {
+			e.note = func(string, string, int64, int64) {}
+		}
 		e.broken = func(format string, args ...any) {
 			ev.Broken = fmt.Sprintf("step %d (%v): %s", s.Number, s, fmt.Sprintf(format, args...))
 		}

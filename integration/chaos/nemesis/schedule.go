@@ -83,7 +83,7 @@ func isUpgrade(f Fault) bool { return f.Name == upgradeName }
 
 // fits tells whether two faults can be in force together: both would rewrite the same rules, or one needs a healthy majority.
 func fits(a, b string) bool {
-	alone := map[string]bool{"rolling-restart": true, "replace-member": true, "flapping": true}
+	alone := map[string]bool{"rolling-restart": true, "replace-member": true, "flapping": true, regionRestoredName: true}
 	for _, f := range damageFaults() {
 		alone[f.Name] = true // a second node down would leave no majority to join
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,7 @@ type temporary struct {
 	Credentials
 	parent, issuer, role string // role is "" for a session of the user
 	skewed               bool
+	begun                int64 // nanoseconds of the run
 }
 
 // Identities are shared by all regions of a run: what one region was told to forbid never happens there or at home again, a region never
@@ -585,7 +587,7 @@ func (p *citizen) session(rng *rand.Rand) *temporary {
 }
 
 func (w *identities) sessionUse(s *session, d door, p *citizen, x *temporary) map[string]string {
-	in := map[string]string{"accessKeyId": x.parent, "issuer": x.issuer, "role": x.role, "value": p.value(s.rng, x.role != "")}
+	in := map[string]string{"accessKeyId": x.parent, "issuer": x.issuer, "role": x.role, "value": p.value(s.rng, x.role != ""), "begun": strconv.FormatInt(x.begun, 10)}
 	if s.trusts(x.issuer, d.region) {
 		in["trusted"] = "1"
 	}
@@ -634,6 +636,7 @@ func ofSession(c *ststypes.Credentials) Credentials {
 // begin notes a session.
 func (p *citizen) begin(s *session, d door, k *accessKey, x temporary) {
 	x.parent, x.issuer, x.skewed = k.AccessKeyID, d.region, s.skewed(d.region)
+	x.begun = s.t.Clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sessions = append(p.sessions, x)

@@ -237,6 +237,7 @@ func (w *regions) Settle(ctx context.Context, t *Target) []check.Anomaly {
 	ctx, cancel := context.WithTimeout(ctx, convergence)
 	defer cancel()
 	for _, k := range w.keys.ever() {
+		w.forgetLost(s, k)
 		for !w.agree(s, k) && ctx.Err() == nil {
 			select {
 			case <-ctx.Done():
@@ -275,6 +276,22 @@ func (w *regions) converged(t *Target) []check.Anomaly {
 	return []check.Anomaly{{Workload: w.Name(), Text: fmt.Sprintf("the regions took %v to agree after they could speak again; %v are allowed on this machine", t.Converged.Round(time.Millisecond), t.Within.Round(time.Millisecond))}}
 }
 
+// forgetLost takes regions out that were restored from a state before they had the key.
+func (w *regions) forgetLost(s *session, k *regionsKey) {
+	k.in = slices.DeleteFunc(k.in, func(r int) bool {
+		if !s.t.restored(s.t.Regions[r].Name) {
+			return false
+		}
+		op := s.insist(func() history.Op { return w.describe(s, s.t.everywhere(r)[0], k, nil) })
+		return op.Error == "NotFoundException"
+	})
+}
+
+// orphan tells whether the primary of a key, as a region shows it, was lost: what it had begun is not ended.
+func (k *regionsKey) orphan(t *Target, shared string) bool {
+	return len(k.in) > 0 && !slices.ContainsFunc(k.in, func(r int) bool { return strings.HasPrefix(shared, "primary "+t.Regions[r].Name+",") })
+}
+
 // agree tells that the regions which hold the key say the same of it, and that neither the primary nor the material is on its way.
 func (w *regions) agree(s *session, k *regionsKey) bool {
 	shared := make(map[string]bool)
@@ -288,10 +305,10 @@ func (w *regions) agree(s *session, k *regionsKey) bool {
 			return err
 		})
 		op := w.describe(s, d, k, nil)
-		if op.Outcome != history.OK || rotation.Outcome != history.OK || rotation.Out["rotating"] != "" || op.Out["state"] != string(types.KeyStateEnabled) {
+		if op.Outcome != history.OK || rotation.Outcome != history.OK || rotation.Out["rotating"] != "" && !k.orphan(s.t, op.Out["shared"]) || op.Out["state"] != string(types.KeyStateEnabled) {
 			return false
 		}
 		shared[op.Out["shared"]] = true
 	}
-	return len(shared) == 1
+	return len(shared) <= 1
 }

@@ -88,6 +88,7 @@ type Target struct {
 	// Secrets are further secrets of the run that must be nowhere, such as PINs, by what they are; of at least 16 bytes each.
 	Secrets map[string]string
 
+	lately     sync.Map // regions that were restored from an older state, by name
 	calls      atomic.Int64
 	mu         sync.Mutex
 	transports map[string]*http.Client
@@ -130,6 +131,14 @@ func (t *Target) attempts() int {
 		return t.Attempts
 	}
 	return 3
+}
+
+// Restored notes that a region was restored from an older state.
+func (t *Target) Restored(region string) { t.lately.Store(region, true) }
+
+func (t *Target) restored(region string) bool {
+	_, is := t.lately.Load(region)
+	return is
 }
 
 // root are the account's root credentials in a region.
