@@ -37,11 +37,12 @@ func (r *running) lastPartition(ctx context.Context, stop func()) error {
 		stop()
 		return errors.Join(err, r.lab.Heal())
 	}
+	parted := r.clock.Now() // from now on; it takes a while with many nodes
 	sleep(ctx, times(apart, slow))
 	until := r.clock.Now()
 	stop()
 	if r.target.Home != "" {
-		r.note(check.RegionsParted, "", from, until)
+		r.note(check.RegionsParted, "", parted, until)
 	}
 	if err := r.lab.Heal(); err != nil {
 		return err

@@ -64,6 +64,13 @@ func TestIdentities(t *testing.T) {
 			22-23 Encrypt ann in:accessKeyId=A in:value=v1 -> ok @f
 			24-25 Encrypt ann in:accessKeyId=A in:value=v1 -> UnrecognizedClientException @h
 			90-91 ListAccessKeys ann in:final=1 -> ok out:keys= @g`, ""},
+		{"an access key that nobody was told", made + `
+			20-? CreateAccessKey ann in:home=h -> unknown @f
+			22-23 ListAccessKeys ann -> ok out:keys=A=Active @g
+			24-25 ListAccessKeys ann -> ok out:keys=A=Active,B=Active @g`, ""},
+		{"two access keys that nobody was told", made + `
+			20-? CreateAccessKey ann in:home=h -> unknown @f
+			24-25 ListAccessKeys ann -> ok out:keys=A=Active,B=Active,C=Active @g`, "fits no state"},
 		{"a change of unknown outcome is taken back", made + `
 			20-? DeleteAccessKey ann in:home=h in:accessKeyId=A -> unknown @f
 			24-25 ListAccessKeys ann -> ok out:keys= @h
