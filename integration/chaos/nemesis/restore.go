@@ -32,21 +32,21 @@ func regionRestored(ctx context.Context, e *env) (*active, error) {
 		return nil, fmt.Errorf("save a snapshot of %s: %w", r.Name, err)
 	}
 	apart := e.rng.Intn(2) == 0 // nobody learns what is lost; else nearly everything was told
-	links := func() error { return nil }
-	if _, shared := e.lab.Skips["network"]; !shared {
-		links = func() error {
-			var errs []error
-			for _, other := range e.lab.Regions {
-				errs = append(errs, healLinks(other))
-			}
-			return errors.Join(errs...)
-		}
-	}
+	_, shared := e.lab.Skips["network"]
 	cut := func() error {
-		if _, shared := e.lab.Skips["network"]; shared {
+		if shared {
 			return nil
 		}
 		return cutFrom(r.Members(), e.abroad(r)...)
+	}
+	links := func() error {
+		var errs []error
+		for _, other := range e.lab.Regions {
+			if !shared {
+				errs = append(errs, healLinks(other))
+			}
+		}
+		return errors.Join(errs...)
 	}
 	if apart {
 		err = cut()
@@ -61,10 +61,13 @@ func regionRestored(ctx context.Context, e *env) (*active, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", r.Name, errors.Join(err, links()))
 	}
-	served := e.now()
-	pause(ctx, alone)
+	served, heard := e.now(), e.now()
+	if !shared {
+		pause(ctx, alone)
+		heard = e.now()
+	}
 	e.note(check.RegionRestored, r.Name, saved, lost)
-	e.note(check.RegionAlone, r.Name, served, e.now())
+	e.note(check.RegionAlone, r.Name, served, heard)
 	return &active{
 		effect: func(context.Context) string {
 			return fmt.Sprintf("%s restored, audit trail complete: %t", r.Name, complete)
