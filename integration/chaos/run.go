@@ -208,7 +208,7 @@ func (r *running) setUp(ctx context.Context) error {
 		},
 	}
 	if r.lab.Home != nil {
-		r.target.Home = r.lab.Home.Name
+		r.target.Home, r.target.SessionsOfPeers = r.lab.Home.Name, true
 	}
 	r.target.Regions = r.regions()
 	all := r.o.Workloads == "" || r.o.Workloads == "all"

@@ -104,7 +104,8 @@ func formerAudit(n Node) (records []check.Record) {
 		if err != nil {
 			continue
 		}
-		if some, err := check.ParseLog(n.Name, segment); err == nil {
+		// Another life of the node: after a restore it may record once more what it did before.
+		if some, err := check.ParseLog(n.Name+" before, "+filepath.Base(filepath.Dir(file)), segment); err == nil {
 			records = append(records, some...)
 		}
 	}
