@@ -68,6 +68,11 @@ func TestIdentities(t *testing.T) {
 			20-? CreateAccessKey ann in:home=h -> unknown @f
 			22-23 ListAccessKeys ann -> ok out:keys=A=Active @g
 			24-25 ListAccessKeys ann -> ok out:keys=A=Active,B=Active @g`, ""},
+		{"an access key of a first attempt", made + `
+			20-21 CreateAccessKey ann in:home=h in:attempts=2 -> ok out:accessKeyId=C @f
+			22-23 DeleteAccessKey ann in:home=h in:accessKeyId=A -> ok @f
+			24-25 ListAccessKeys ann -> ok out:keys=B=Active,C=Active @f
+			26-27 CreateAccessKey ann in:home=h -> LimitExceeded @f`, ""},
 		{"two access keys that nobody was told", made + `
 			20-? CreateAccessKey ann in:home=h -> unknown @f
 			24-25 ListAccessKeys ann -> ok out:keys=A=Active,B=Active,C=Active @g`, "fits no state"},
