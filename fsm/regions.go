@@ -418,7 +418,7 @@ func (t *tx) source(name string, incarnation uint64) (*OtherRegion, outcome) {
 	}
 	o := *old
 	if incarnation > o.Incarnation {
-		o.Incarnation, o.Position, o.HeardOf, o.Forgets, o.Lives = incarnation, 0, 0, 0, nil
+		o.Incarnation, o.Position, o.HeardIn, o.HeardOf, o.Forgets, o.Lives = incarnation, 0, 0, 0, 0, nil
 		o.Sessions = nil
 	}
 	return &o, done()
