@@ -149,26 +149,35 @@ func (e *Engine) fetch(ctx context.Context, region string, incarnation uint64, e
 			if err != nil {
 				return err
 			}
+			if a.Incarnation != incarnation {
+				return fmt.Errorf("region %s began a new incarnation during a comparison", region)
+			}
+			if part, err = rest(part, a); err != nil {
+				return fmt.Errorf("region %s: %w", region, err)
+			}
 			if err := left.add(e.take(ctx, region, incarnation, a.Docs)); err != nil {
 				return err
 			}
 			e.took(region, a, asked)
-			if part = rest(part, a); len(a.Next) == 0 {
-				break
-			}
 		}
 	}
 	return left.err()
 }
 
-// rest is what of the keys an answer that was too large has left out.
-func rest(keys []fsm.KeyRef, a *answer) []fsm.KeyRef {
-	if len(a.Docs) == 0 || len(a.Next) == 0 {
-		return nil
+// rest is what of the keys an answer that was too large has left out. The documents are in the order of asking until take has them.
+func rest(keys []fsm.KeyRef, a *answer) ([]fsm.KeyRef, error) {
+	if len(a.Next) == 0 {
+		return nil, nil
 	}
-	last := a.Docs[len(a.Docs)-1]
-	i := slices.IndexFunc(keys, func(k fsm.KeyRef) bool { return k.Account == last.Account && k.ID == last.ID })
-	return keys[i+1:]
+	i := -1
+	if n := len(a.Docs); n > 0 {
+		last := &a.Docs[n-1]
+		i = slices.IndexFunc(keys, func(k fsm.KeyRef) bool { return k.Account == last.Account && k.ID == last.ID })
+	}
+	if i < 0 {
+		return nil, errors.New("an answer that ends with none of the keys that it is about")
+	}
+	return keys[i+1:], nil
 }
 
 // news tells whether another region's entry says more than this region knows.

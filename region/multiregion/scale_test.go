@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ type scaleLab struct {
 	tb    testing.TB
 	name  string
 	fsm   *fsm.FSM
-	index uint64
+	mu    sync.Mutex
+	index uint64 // guarded by mu
 	twin  *Engine
 	// sent and received count the bytes of calls.
 	calls, sent, received int
@@ -100,6 +102,8 @@ func (l *scaleLab) Propose(_ context.Context, cmd fsm.Command) (fsm.Result, erro
 	if err != nil {
 		return fsm.Result{}, err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.index++
 	res, ok := l.fsm.Apply(&raft.Log{Index: l.index, Type: raft.LogCommand, Data: b}).(fsm.Result)
 	if !ok {
