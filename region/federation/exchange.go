@@ -9,12 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
+	"sync"
 	"time"
 )
 
 const (
-	// maxExchanges bounds the exchanges of one protocol under way: anybody can begin one.
+	// maxExchanges bounds the exchanges of one protocol that are worked on at a time, maxArriving those whose request is not here yet
+	// or that wait for that: anybody can begin one.
 	maxExchanges = 4
+	maxArriving  = 64
 	// exchangeTimeout bounds one exchange.
 	exchangeTimeout = 30 * time.Second
 )
@@ -24,19 +29,74 @@ func anyCertificate(cfg *tls.Config) { cfg.ClientAuth = tls.RequireAnyClientCert
 
 // strangers serves a protocol that anybody can begin: one request and its answer, a status byte and a payload or an error's text.
 func (f *Federation) strangers(serve func(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error)) func(context.Context, *tls.Conn) {
-	under := make(chan struct{}, maxExchanges)
-	return func(ctx context.Context, c *tls.Conn) {
-		select {
-		case under <- struct{}{}:
-			defer func() { <-under }()
-			f.serveStranger(ctx, c, serve)
-		default:
-			_ = c.Close()
-		}
-	}
+	at := &arrivals{under: make(chan struct{}, maxExchanges)}
+	return func(ctx context.Context, c *tls.Conn) { f.serveStranger(ctx, c, at, serve) }
 }
 
-func (f *Federation) serveStranger(ctx context.Context, c *tls.Conn, serve func(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error)) {
+// arrivals are the exchanges of one protocol.
+type arrivals struct {
+	under chan struct{} // those that are worked on
+
+	mu  sync.Mutex
+	all []*arrival // the others, in the order of their arrival; guarded by mu
+}
+
+// arrival is a connection with the network that it comes from.
+type arrival struct {
+	net.Conn
+	from netip.Prefix
+}
+
+// networkOf is an IPv4 address, or the 64 bits of an IPv6 address that one host can have all addresses below of; zero of what has no address.
+func networkOf(c net.Conn) netip.Prefix {
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	address := at.Addr().Unmap()
+	p, _ := address.Prefix(min(address.BitLen(), 64)) // it has that many bits
+	return p
+}
+
+// add takes a connection in. If there are too many, one gives way: the oldest of the network that has most. So who opens many and says
+// nothing keeps only itself waiting.
+func (at *arrivals) add(c net.Conn) *arrival {
+	a := &arrival{c, networkOf(c)}
+	if last := at.put(a); last != nil {
+		_ = last.Close()
+	}
+	return a
+}
+
+// put returns who is to give way, nil if nobody is.
+func (at *arrivals) put(a *arrival) *arrival {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.all = append(at.all, a)
+	if len(at.all) <= maxArriving {
+		return nil
+	}
+	many, most := map[netip.Prefix]int{}, a.from
+	for _, a := range at.all {
+		if many[a.from]++; many[a.from] > many[most] {
+			most = a.from
+		}
+	}
+	i := slices.IndexFunc(at.all, func(a *arrival) bool { return a.from == most })
+	last := at.all[i]
+	at.all = slices.Delete(at.all, i, i+1)
+	return last
+}
+
+func (at *arrivals) remove(a *arrival) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.all = slices.DeleteFunc(at.all, func(other *arrival) bool { return other == a })
+}
+
+func (f *Federation) serveStranger(
+	ctx context.Context, c *tls.Conn, at *arrivals, serve func(ctx context.Context, st tls.ConnectionState, request []byte) ([]byte, error),
+) {
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
@@ -44,24 +104,40 @@ func (f *Federation) serveStranger(ctx context.Context, c *tls.Conn, serve func(
 	defer stop()
 	stopLife := context.AfterFunc(f.life, func() { _ = c.Close() })
 	defer stopLife()
-	if c.SetReadDeadline(time.Now().Add(dialTimeout)) != nil {
-		return
-	}
-	request, err := readExchange(c)
+	answer, err := at.answer(ctx, c, func(request []byte) ([]byte, error) { return serve(ctx, c.ConnectionState(), request) })
 	if err != nil {
 		f.log.Debug("federation: exchange", "remote", c.RemoteAddr().String(), "error", err)
 		return
 	}
-	answer := []byte{statusOK}
-	if out, err := serve(ctx, c.ConnectionState(), request); err == nil {
-		answer = append(answer, out...)
-	} else {
-		text := err.Error()
-		answer = append([]byte{statusFault}, text[:min(len(text), maxFault)]...)
-	}
 	if c.SetWriteDeadline(time.Now().Add(writeTimeout)) == nil {
 		_ = writeExchange(c, answer)
 	}
+}
+
+// answer reads a request and has it served when it is its turn.
+func (at *arrivals) answer(ctx context.Context, c net.Conn, serve func(request []byte) ([]byte, error)) ([]byte, error) {
+	a := at.add(c)
+	defer at.remove(a)
+	if err := c.SetReadDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return nil, err
+	}
+	request, err := readExchange(c)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case at.under <- struct{}{}:
+		defer func() { <-at.under }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	at.remove(a)
+	out, err := serve(request)
+	if err != nil {
+		text := err.Error()
+		return append([]byte{statusFault}, text[:min(len(text), maxFault)]...), nil
+	}
+	return append([]byte{statusOK}, out...), nil
 }
 
 // exchange serves one request of a region that brings a token.
