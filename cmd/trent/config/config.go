@@ -233,8 +233,8 @@ func (f *File) Complete(base string) error {
 			return fmt.Errorf("federation: %w", err)
 		}
 	}
-	setDefault(&f.AdminSocket, filepath.Join(f.DataDir, "admin.sock"))
 	resolve(base, &f.AdminSocket)
+	setDefault(&f.AdminSocket, filepath.Join(f.DataDir, "admin.sock")) // which is resolved already
 	if f.Log == nil {
 		f.Log = &Log{}
 	}
@@ -315,8 +315,8 @@ func (l *Listener) complete(base string) error {
 }
 
 func (a *Audit) complete(base, dataDir string) error {
-	setDefault(&a.Dir, filepath.Join(dataDir, "audit"))
 	resolve(base, &a.Dir)
+	setDefault(&a.Dir, filepath.Join(dataDir, "audit")) // which is resolved already
 	setDefault(&a.Fsync, "interval")
 	if a.Fsync != "interval" && a.Fsync != "always" {
 		return fmt.Errorf("fsync is %q; it is \"interval\" or \"always\"", a.Fsync)

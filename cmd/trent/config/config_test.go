@@ -37,6 +37,7 @@ func TestDefaults(t *testing.T) {
 		{"data directory", f.DataDir, "/etc/trent/data"},
 		{"PIN file", f.HSM.PINFile, "/etc/trent/pin"},
 		{"audit directory", f.Audit.Dir, "/etc/trent/data/audit"},
+		{"admin socket", f.AdminSocket, "/etc/trent/data/admin.sock"},
 		{"fsync", f.Audit.Fsync, "interval"},
 		{"sync interval", f.Audit.SyncInterval, 200 * time.Millisecond},
 		{"segment size", f.Audit.SegmentSize, int64(64 << 20)},
@@ -47,6 +48,28 @@ func TestDefaults(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s is %v, want %v", c.what, c.got, c.want)
+		}
+	}
+}
+
+// TestRelativeFile: what is derived from a setting is relative to the file's folder once, also where that is relative itself.
+func TestRelativeFile(t *testing.T) {
+	f, err := Parse("eu/node.hcl", []byte(minimal+"audit {\n  dir = \"log\"\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Parse("eu/node.hcl", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ what, got, want string }{
+		{"data directory", g.DataDir, "eu/data"},
+		{"admin socket", g.AdminSocket, "eu/data/admin.sock"},
+		{"audit directory by default", g.Audit.Dir, "eu/data/audit"},
+		{"audit directory", f.Audit.Dir, "eu/log"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %s, want %s", c.what, c.got, c.want)
 		}
 	}
 }
