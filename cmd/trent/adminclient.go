@@ -138,8 +138,11 @@ func joinTokenCommand() *cobra.Command {
 	var f adminFlags
 	var life time.Duration
 	create := &cobra.Command{
-		Use: "create", Short: "Make a token by which one node can join, once", Args: cobra.NoArgs,
+		Use: "create", Short: "Make a token by which one node can join, once", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkLife(life); err != nil {
+				return err
+			}
 			var given joinTokenGiven
 			if err := f.call(cmd.Context(), http.MethodPost, "/v1/join-tokens", joinTokenWish{life.String()}, &given); err != nil {
 				return err
@@ -156,9 +159,17 @@ func joinTokenCommand() *cobra.Command {
 	return cmd
 }
 
+// checkLife refuses a --life that is none, as a mistake in the command line; the node bounds it from above.
+func checkLife(life time.Duration) error {
+	if life <= 0 {
+		return usageError{fmt.Errorf("--life %s is not a time such as 30m", life)}
+	}
+	return nil
+}
+
 func membersCommand() *cobra.Command {
 	return showing(&cobra.Command{
-		Use: "members", Short: "List the nodes of the region as its leader sees them", Args: cobra.NoArgs,
+		Use: "members", Short: "List the nodes of the region as its leader sees them", Args: arguments(cobra.NoArgs),
 	}, "/v1/members", printMembers)
 }
 
@@ -199,7 +210,7 @@ func removeCommand() *cobra.Command {
 	var f adminFlags
 	var done removal
 	cmd := &cobra.Command{
-		Use: "remove NODE", Short: "Take a node out of the region for good", Args: cobra.ExactArgs(1),
+		Use: "remove NODE", Short: "Take a node out of the region for good", Args: arguments(cobra.ExactArgs(1)),
 		Long: "Take a node out of the region for good: its id is never used again. It is refused if the nodes that stay would have no\n" +
 			"majority. The node's HSM still holds the region's domain key.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -226,7 +237,7 @@ func removeCommand() *cobra.Command {
 func stepDownCommand() *cobra.Command {
 	var f adminFlags
 	cmd := &cobra.Command{
-		Use: "step-down", Short: "Have the leader give leadership to another node", Args: cobra.NoArgs,
+		Use: "step-down", Short: "Have the leader give leadership to another node", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var none struct{}
 			return f.call(cmd.Context(), http.MethodPost, "/v1/step-down", nil, &none)
@@ -240,7 +251,7 @@ func statusCommand() *cobra.Command {
 	var f adminFlags
 	var digest bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the condition of the node on this machine", Args: cobra.NoArgs,
+		Use: "status", Short: "Show the condition of the node on this machine", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s adminStatus
 			path := "/v1/status"

@@ -34,7 +34,7 @@ func joinCommand() *cobra.Command {
 		Long: "Make this node a node of an existing region. It needs a token of 'trent operator join-token create' and the cluster\n" +
 			"address of any node of the region, or of a TCP load balancer before them. Start the node with 'trent server' afterwards:\n" +
 			"it catches up and gets its vote by itself.",
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {

@@ -129,8 +129,11 @@ func federateTokenCommand() *cobra.Command {
 	var f adminFlags
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use: "token REGION", Short: "Make a token by which the region of that name can federate with this one, once", Args: cobra.ExactArgs(1),
+		Use: "token REGION", Short: "Make a token by which the region of that name can federate with this one, once", Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkLife(life); err != nil {
+				return err
+			}
 			var given joinTokenGiven
 			if err := f.call(cmd.Context(), http.MethodPost, "/v1/regions/tokens", regionTokenWish{args[0], life.String()}, &given); err != nil {
 				return err
@@ -151,7 +154,7 @@ func federateAcceptCommand() *cobra.Command {
 	var file string
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use: "accept [TOKEN]", Short: "Federate with the region that a token is of", Args: cobra.MaximumNArgs(1),
+		Use: "accept [TOKEN]", Short: "Federate with the region that a token is of", Args: arguments(cobra.MaximumNArgs(1)),
 		Long: "Federate with the region that a token is of, and consent to the regions that it is federated with: they become federated\n" +
 			"once their operators confirm. With --dry-run it only shows them. Others can see a token on the command line in the list\n" +
 			"of processes: prefer --token-file.",
@@ -214,7 +217,7 @@ func printAccepted(out io.Writer, a *region.Accepted) error {
 func federateConfirmCommand() *cobra.Command {
 	var f adminFlags
 	cmd := &cobra.Command{
-		Use: "confirm REGION", Short: "Consent to a region that another one has introduced", Args: cobra.ExactArgs(1),
+		Use: "confirm REGION", Short: "Consent to a region that another one has introduced", Args: arguments(cobra.ExactArgs(1)),
 		Long: "Consent to a region that another one has introduced. 'trent operator regions' shows it with the fingerprint of its\n" +
 			"authority; compare that with what the region's own operator sees before you consent.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -229,7 +232,7 @@ func federateConfirmCommand() *cobra.Command {
 func unfederateCommand() *cobra.Command {
 	var f adminFlags
 	cmd := &cobra.Command{
-		Use: "unfederate REGION", Short: "End the federation with a region that no multi-Region key is shared with", Args: cobra.ExactArgs(1),
+		Use: "unfederate REGION", Short: "End the federation with a region that no multi-Region key is shared with", Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var none struct{}
 			if err := f.call(cmd.Context(), http.MethodDelete, "/v1/regions/"+args[0], nil, &none); err != nil {
@@ -246,7 +249,7 @@ func unfederateCommand() *cobra.Command {
 func regionsCommand() *cobra.Command {
 	var f adminFlags
 	cmd := &cobra.Command{
-		Use: "regions", Short: "List this region and those that it knows", Args: cobra.NoArgs,
+		Use: "regions", Short: "List this region and those that it knows", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var all []region.RegionInfo
 			if err := f.call(cmd.Context(), http.MethodGet, "/v1/regions", nil, &all); err != nil {
@@ -264,7 +267,7 @@ func regionCommand() *cobra.Command {
 	var f adminFlags
 	var wish regionForgetWish
 	forget := &cobra.Command{
-		Use: "forget REGION", Short: "Give up a region that is lost for good", Args: cobra.ExactArgs(1),
+		Use: "forget REGION", Short: "Give up a region that is lost for good", Args: arguments(cobra.ExactArgs(1)),
 		Long: "Give up a region that is lost for good: nothing waits for it any more, and where it was primary another region of the\n" +
 			"set takes over. What it alone had is lost. Do it in every remaining region: they agree on the fence by themselves. It\n" +
 			"cannot be undone; the region comes back as a new incarnation only. With --dry-run it only tells what it would mean.",
