@@ -8,17 +8,8 @@ import (
 	"github.com/trentkms/trent/fsm"
 )
 
-// benchNode is a node on a disk with a region in it.
-func benchNode(b *testing.B) *Node {
-	cfg := diskConfig(b, b.TempDir())
-	cfg.Bootstrap = true
-	n := openNode(b, cfg)
-	mustPropose(b, n, fsm.Command{Attempt: 1, Body: initBody()})
-	return n
-}
-
 func BenchmarkViewSoleVoter(b *testing.B) {
-	n := benchNode(b)
+	n := newRegion(b, b.TempDir())
 	mustView(b, n)
 	ctx := b.Context()
 	b.ReportAllocs()
@@ -30,7 +21,7 @@ func BenchmarkViewSoleVoter(b *testing.B) {
 }
 
 func BenchmarkViewSoleVoterParallel(b *testing.B) {
-	n := benchNode(b)
+	n := newRegion(b, b.TempDir())
 	mustView(b, n)
 	ctx := b.Context()
 	b.ReportAllocs()
@@ -47,7 +38,7 @@ func BenchmarkViewSoleVoterParallel(b *testing.B) {
 // BenchmarkViewWhileWriting reads while another goroutine writes without a pause: many reads find an entry that is stored
 // and not applied yet.
 func BenchmarkViewWhileWriting(b *testing.B) {
-	n := benchNode(b)
+	n := newRegion(b, b.TempDir())
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -73,7 +64,7 @@ func BenchmarkViewWhileWriting(b *testing.B) {
 }
 
 func BenchmarkNow(b *testing.B) {
-	n := benchNode(b)
+	n := newRegion(b, b.TempDir())
 	mustView(b, n)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -85,7 +76,7 @@ func BenchmarkNow(b *testing.B) {
 func BenchmarkPropose(b *testing.B) {
 	for _, proposers := range []int{1, 8, 64, 256} {
 		b.Run(map[int]string{1: "1", 8: "8", 64: "64", 256: "256"}[proposers], func(b *testing.B) {
-			n := benchNode(b)
+			n := newRegion(b, b.TempDir())
 			before := n.Status().Writes
 			var next atomic.Int64
 			var wg sync.WaitGroup

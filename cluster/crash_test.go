@@ -31,8 +31,7 @@ func TestKill(t *testing.T) {
 	}
 	const rounds, least = 5, 200
 	dir := t.TempDir()
-	n := bootstrap(t, dir)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, dir)
 	n.Close()
 	acked := map[int]bool{}
 	for round := range rounds {
@@ -42,7 +41,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d: only %d acknowledged writes, %d wanted for the run to mean anything", round, got, least)
 		}
 	}
-	n = openNode(t, diskConfig(t, dir))
+	n = openNode(t, dir)
 	s := mustView(t, n)
 	lost := 0
 	for i := range acked {
@@ -91,10 +90,9 @@ func proposeUntilKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := diskConfig(t, os.Getenv(crashDir))
-	cfg.SnapshotInterval, cfg.SnapshotThreshold = 20*time.Millisecond, 100
-	cfg.mutation.trailing = 50
-	n := openNode(t, cfg)
+	n := openNode(t, os.Getenv(crashDir), trailing(50), func(c *Config) {
+		c.SnapshotInterval, c.SnapshotThreshold = 20*time.Millisecond, 100
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	var next atomic.Int64

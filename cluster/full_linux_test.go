@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/trentkms/trent/fsm"
 )
 
 // A real small volume that somebody else fills up: writes are refused in time, reads go on, and nothing is lost. If it is full to
@@ -25,16 +23,12 @@ func TestFullTmpfs(t *testing.T) {
 		}
 	})
 	var fatal atomic.Pointer[error]
-	config := func() Config {
-		cfg := diskConfig(t, filepath.Join(dir, "node"))
-		cfg.MinFree, cfg.Ballast, cfg.DiskInterval = 4<<20, 1<<20, 5*time.Millisecond
-		cfg.Fatal = func(err error) { fatal.Store(&err) }
-		return cfg
+	node := filepath.Join(dir, "node")
+	watching := func(c *Config) {
+		c.MinFree, c.Ballast, c.DiskInterval = 4<<20, 1<<20, 5*time.Millisecond
+		c.Fatal = func(err error) { fatal.Store(&err) }
 	}
-	cfg := config()
-	cfg.Bootstrap = true
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, node, watching)
 	mustPropose(t, n, account(1))
 	other := filepath.Join(dir, "other")
 	fill := func(leave int64) {
@@ -70,9 +64,7 @@ func TestFullTmpfs(t *testing.T) {
 	mustPropose(t, n, account(2))
 	n.Close()
 
-	cfg = config()
-	cfg.MinFree, cfg.Ballast = -1, -1 // a node that does not look
-	n = openNode(t, cfg)
+	n = openNode(t, node, watching, func(c *Config) { c.MinFree, c.Ballast = -1, -1 }) // a node that does not look
 	mustView(t, n)
 	fill(0)
 	acknowledged := 2
@@ -90,7 +82,7 @@ func TestFullTmpfs(t *testing.T) {
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	s := mustView(t, openNode(t, config()))
+	s := mustView(t, openNode(t, node, watching))
 	for i := 1; i <= acknowledged; i++ {
 		if s.Account(accountID(i)) == nil {
 			t.Fatalf("account %d of %d acknowledged ones is lost", i, acknowledged)

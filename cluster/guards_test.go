@@ -25,20 +25,18 @@ type follower struct {
 	to   raft.ServerAddress
 }
 
-func newFollower(t *testing.T, clamp bool, mod ...func(*Config)) *follower {
+func newFollower(t *testing.T, clamp bool, options ...func(*Config)) *follower {
 	t.Helper()
 	_, ours := raft.NewInmemTransport("f")
 	_, theirs := raft.NewInmemTransport("x")
 	ours.Connect("x", theirs)
 	theirs.Connect("f", ours)
-	cfg := diskConfig(t, t.TempDir())
-	cfg.ClusterID, cfg.NodeID = "c", "f"
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout = time.Minute, time.Minute
-	cfg.Transport = func(Identity) (raft.Transport, error) { return ours, nil }
-	for _, m := range mod {
-		m(&cfg)
-	}
-	return &follower{openNode(t, cfg), t, newWire(theirs, newLifeline(nil), func() bool { return false }, clamp), "f"}
+	options = append([]func(*Config){func(c *Config) {
+		c.ClusterID, c.NodeID = "c", "f"
+		c.HeartbeatTimeout, c.ElectionTimeout = time.Minute, time.Minute
+		c.Transport = func(Identity) (raft.Transport, error) { return ours, nil }
+	}}, options...)
+	return &follower{openNode(t, t.TempDir(), options...), t, newWire(theirs, newLifeline(nil), func() bool { return false }, clamp), "f"}
 }
 
 var leaderHeader = raft.RPCHeader{ProtocolVersion: 3, ID: []byte("x"), Addr: []byte("x")}
@@ -191,11 +189,10 @@ func TestNoHeartbeatFastPath(t *testing.T) {
 	for _, planted := range []bool{false, true} {
 		_, inner := raft.NewInmemTransport("a")
 		h := &handlerTransport{InmemTransport: inner}
-		cfg := diskConfig(t, t.TempDir())
-		cfg.Bootstrap = true
-		cfg.Transport = func(Identity) (raft.Transport, error) { return h, nil }
-		cfg.mutation.fastPath = planted
-		n := openNode(t, cfg)
+		n := bootstrap(t, t.TempDir(), func(c *Config) {
+			c.Transport = func(Identity) (raft.Transport, error) { return h, nil }
+			c.mutation.fastPath = planted
+		})
 		mustView(t, n)
 		if got := h.handler != nil; got != planted {
 			t.Fatalf("planted %v: the library got its heartbeat fast path, which writes the term beside the main loop: %v", planted, got)

@@ -47,9 +47,13 @@ func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// openNode opens a node and closes it at the end of the test.
-func openNode(t testing.TB, cfg Config) *Node {
+// openNode opens the node on a directory, with a diskConfig that the options change, and closes it at the end of the test.
+func openNode(t testing.TB, dir string, options ...func(*Config)) *Node {
 	t.Helper()
+	cfg := diskConfig(t, dir)
+	for _, set := range options {
+		set(&cfg)
+	}
 	n, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -58,11 +62,23 @@ func openNode(t testing.TB, cfg Config) *Node {
 	return n
 }
 
-func bootstrap(t testing.TB, dir string) *Node {
+// bootstrap opens the first node of a group, on an empty directory.
+func bootstrap(t testing.TB, dir string, options ...func(*Config)) *Node {
 	t.Helper()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	return openNode(t, cfg)
+	return openNode(t, dir, append(options, func(c *Config) { c.Bootstrap = true })...)
+}
+
+// newRegion is the first node of a group that holds a region.
+func newRegion(t testing.TB, dir string, options ...func(*Config)) *Node {
+	t.Helper()
+	n := bootstrap(t, dir, options...)
+	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	return n
+}
+
+// trailing is how many entries a snapshot leaves in the log.
+func trailing(entries uint64) func(*Config) {
+	return func(c *Config) { c.mutation.trailing = entries }
 }
 
 func seconds(t testing.TB, s float64) context.Context {
@@ -134,6 +150,11 @@ type faultyStorage struct {
 	before error
 	after  error
 	stall  chan struct{} // writes wait until it closes
+}
+
+// wrap is the option that puts it before a node's storage.
+func (s *faultyStorage) wrap(c *Config) {
+	c.WrapStorage = func(inner Storage) Storage { s.Storage = inner; return s }
 }
 
 func (s *faultyStorage) set(before, after error, stall chan struct{}) {

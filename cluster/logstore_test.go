@@ -15,8 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-
-	"github.com/trentkms/trent/fsm"
 )
 
 func openStore(t testing.TB, path string) *logStore {
@@ -325,10 +323,7 @@ func TestDamagedNewestSnapshot(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			cfg := diskConfig(t, dir)
-			cfg.Bootstrap = true
-			n := openNode(t, cfg)
-			mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+			n := newRegion(t, dir)
 			for i := range 4 {
 				mustPropose(t, n, account(i+1))
 				if i%2 == 1 {

@@ -3,23 +3,18 @@ package cluster
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/trentkms/trent/fsm"
 )
 
 func TestProposeRestartReplay(t *testing.T) {
 	dir := t.TempDir()
-	n := bootstrap(t, dir)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, dir)
 	for i := range 20 {
 		res := mustPropose(t, n, account(i))
 		if s := n.State(); s.Index() < res.Index || s.Account(accountID(i)) == nil {
@@ -40,7 +35,7 @@ func TestProposeRestartReplay(t *testing.T) {
 		t.Fatalf("propose to a closed node: %v", err)
 	}
 
-	n = openNode(t, diskConfig(t, dir))
+	n = openNode(t, dir)
 	if n.Identity() != id {
 		t.Fatalf("identity changed from %v to %v", id, n.Identity())
 	}
@@ -61,11 +56,7 @@ func TestProposeRestartReplay(t *testing.T) {
 
 func TestSnapshotRestart(t *testing.T) {
 	dir := t.TempDir()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	cfg.mutation.trailing = 5
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, dir, trailing(5))
 	for i := range 50 {
 		mustPropose(t, n, account(i))
 	}
@@ -88,7 +79,7 @@ func TestSnapshotRestart(t *testing.T) {
 	mustPropose(t, n, account(50))
 	n.Close()
 
-	n = openNode(t, diskConfig(t, dir))
+	n = openNode(t, dir)
 	s = mustView(t, n)
 	for i := range 51 {
 		if s.Account(accountID(i)) == nil {
@@ -104,11 +95,7 @@ func TestSnapshotRestart(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	made := func(t *testing.T) string {
 		dir := t.TempDir()
-		cfg := diskConfig(t, dir)
-		cfg.Bootstrap = true
-		cfg.mutation.trailing = 1
-		n := openNode(t, cfg)
-		mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+		n := newRegion(t, dir, trailing(1))
 		for i := range 5 {
 			mustPropose(t, n, account(i))
 		}
@@ -178,11 +165,7 @@ func TestOpenRefuses(t *testing.T) {
 // A newest snapshot that turns out damaged must not be replaced by one that leaves a gap before the log.
 func TestDamagedSnapshot(t *testing.T) {
 	dir := t.TempDir()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	cfg.mutation.trailing = 1
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, dir, trailing(1))
 	snap := func(from int) string {
 		for i := range 5 {
 			mustPropose(t, n, account(from+i))
@@ -225,7 +208,7 @@ func TestIDFileIsRenewed(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, idFile)); err != nil {
 		t.Fatal(err)
 	}
-	openNode(t, diskConfig(t, dir)).Close()
+	openNode(t, dir).Close()
 	if got, err := ReadIdentity(dir); err != nil || got.NodeID != id.NodeID {
 		t.Fatalf("%v, %v", got, err)
 	}
@@ -242,211 +225,6 @@ func TestSecondProcessIsLockedOut(t *testing.T) {
 	}
 }
 
-// Every failing write is tested as failed and not done, and as failed but done: either way nothing is acknowledged any
-// more, Fatal is called once, and what a restart finds is one of the two.
-func TestStorageFailureIsFatal(t *testing.T) {
-	for _, done := range []bool{false, true} {
-		name := map[bool]string{false: "not done", true: "done"}[done]
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			var faulty *faultyStorage
-			var fatal atomic.Int32
-			cfg := diskConfig(t, dir)
-			cfg.Bootstrap = true
-			cfg.Fatal = func(error) { fatal.Add(1) }
-			cfg.WrapStorage = func(s Storage) Storage { faulty = &faultyStorage{Storage: s}; return faulty }
-			n := openNode(t, cfg)
-			mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-			began, ended := make(chan struct{}), make(chan struct{})
-			n.WhileLeader("test", func(ctx context.Context, _ uint64) { close(began); <-ctx.Done(); close(ended) })
-			<-began // work that has not begun when the leadership is lost never runs
-
-			eio := errors.New("input/output error")
-			if done {
-				faulty.set(nil, eio, nil)
-			} else {
-				faulty.set(eio, nil, nil)
-			}
-			if _, err := n.Propose(seconds(t, 5), account(1)); !errors.Is(err, ErrUnknown) || NotWritten(err) {
-				t.Fatalf("propose on a failing disk: %v", err)
-			}
-			faulty.set(nil, nil, nil) // the next write would succeed
-			if _, err := n.Propose(seconds(t, 1), account(2)); err == nil {
-				t.Fatal("acknowledged after the disk failed")
-			}
-			if _, err := n.View(seconds(t, 1)); !errors.Is(err, ErrClosed) {
-				t.Fatalf("view after the disk failed: %v", err)
-			}
-			if _, err := n.Answer(n.id.NodeID, n.id.ClusterID); err == nil {
-				t.Fatal("answers read rounds after the disk failed")
-			}
-			if n.Healthy() == nil || n.Status().Failure == nil {
-				t.Fatal("healthy after the disk failed")
-			}
-			<-ended
-			if err := n.Close(); !errors.Is(err, eio) {
-				t.Fatalf("close: %v", err)
-			}
-			if fatal.Load() != 1 {
-				t.Fatalf("fatal was called %d times", fatal.Load())
-			}
-			s := mustView(t, openNode(t, diskConfig(t, dir)))
-			if got := s.Account(accountID(1)) != nil; got != done {
-				t.Fatalf("after a restart the write is there: %v", got)
-			}
-			if s.Account(accountID(2)) != nil {
-				t.Fatal("a write after the failure reached the disk")
-			}
-		})
-	}
-}
-
-// A failure while the node starts is returned by Open as well.
-func TestStorageFailureAtStart(t *testing.T) {
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	var fatal atomic.Int32
-	cfg.Fatal = func(error) { fatal.Add(1) }
-	cfg.WrapStorage = func(s Storage) Storage { return &faultyStorage{Storage: s, before: io.ErrShortWrite} }
-	if n, err := Open(cfg); !errors.Is(err, io.ErrShortWrite) || fatal.Load() != 1 {
-		t.Fatalf("%v, %v, fatal %d", n, err, fatal.Load())
-	}
-}
-
-func TestFallingTermIsFatal(t *testing.T) {
-	life := newLifeline(func(error) {})
-	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, life, new(pace))
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := func(term uint64) (returned bool) {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			g.SetUint64([]byte(keyCurrentTerm), term)
-			returned = true
-		}()
-		<-done
-		return returned
-	}
-	for _, term := range []uint64{7, 7, 8} {
-		if !set(term) || life.stopped() {
-			t.Fatalf("term %d was refused", term)
-		}
-	}
-	if set(7) || !life.stopped() {
-		t.Fatal("the term fell")
-	}
-	if v, _ := g.inner.GetUint64([]byte(keyCurrentTerm)); v != 8 {
-		t.Fatalf("stored term %d", v)
-	}
-	if set(9) {
-		t.Fatal("wrote after the failure")
-	}
-}
-
-// The library compares the text of this error.
-func TestNotFoundPassesUnwrapped(t *testing.T) {
-	g, err := newGuard(&inmemStorage{raft.NewInmemStore()}, newLifeline(func(error) { t.Error("fatal") }), new(pace))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.Get([]byte("nothing")); err == nil || err.Error() != notFound {
-		t.Fatal(err)
-	}
-	bolt, err := openBolt(filepath.Join(t.TempDir(), logFile), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer bolt.Close()
-	if _, err := bolt.GetUint64([]byte("nothing")); err == nil || err.Error() != notFound {
-		t.Fatal(err)
-	}
-}
-
-func TestStuckWrite(t *testing.T) {
-	var faulty *faultyStorage
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.WrapStorage = func(s Storage) Storage { faulty = &faultyStorage{Storage: s}; return faulty }
-	n := openNode(t, cfg)
-	first := mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-	stall := make(chan struct{})
-	faulty.set(nil, nil, stall)
-	// The first proposal is in the stuck write, its outcome unknown; the second never got into the log.
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if _, err := n.Propose(seconds(t, 0.3), account(1)); !errors.Is(err, ErrUnknown) {
-			t.Errorf("in the stuck write: %v", err)
-		}
-	})
-	eventually(t, "the write to be stuck", func() bool { return n.Status().WriteStall > 0 })
-	if _, err := n.Propose(seconds(t, 0.2), account(2)); !errors.Is(err, ErrTooBusy) || !NotWritten(err) {
-		t.Errorf("behind the stuck write: %v", err)
-	}
-	wg.Wait()
-	if s, err := n.View(seconds(t, 1)); err != nil || s.Index() < first.Index {
-		t.Fatalf("reads go on during a stuck write: %v", err)
-	}
-	faulty.set(nil, nil, nil)
-	close(stall)
-	mustPropose(t, n, account(3))
-	if s := mustView(t, n); s.Account(accountID(1)) == nil || s.Account(accountID(2)) != nil {
-		t.Fatal("the stuck write should have ended well, the one behind it should not exist")
-	}
-}
-
-func TestClientCancellationIsDetached(t *testing.T) {
-	var faulty *faultyStorage
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.WrapStorage = func(s Storage) Storage { faulty = &faultyStorage{Storage: s}; return faulty }
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-	stall := make(chan struct{})
-	faulty.set(nil, nil, stall)
-	ctx, cancel := context.WithCancel(seconds(t, 10))
-	done := make(chan error, 1)
-	go func() {
-		_, err := n.Propose(ctx, account(1))
-		done <- err
-	}()
-	eventually(t, "the write to begin", func() bool { return n.Status().WriteStall > 0 })
-	cancel()
-	faulty.set(nil, nil, nil)
-	close(stall)
-	if err := <-done; err != nil {
-		t.Fatalf("a client that hung up cut its write off: %v", err)
-	}
-	if _, err := n.Propose(ctx, account(2)); !errors.Is(err, ErrCanceled) || !NotWritten(err) {
-		t.Fatalf("a client that is gone before the write began: %v", err)
-	}
-}
-
-func TestProposalLimit(t *testing.T) {
-	var faulty *faultyStorage
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.MaxProposals = 3
-	cfg.WrapStorage = func(s Storage) Storage { faulty = &faultyStorage{Storage: s}; return faulty }
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-	stall := make(chan struct{})
-	faulty.set(nil, nil, stall)
-	var wg sync.WaitGroup
-	for i := range 3 {
-		wg.Go(func() { n.Propose(seconds(t, 10), account(i)) })
-	}
-	eventually(t, "three proposals under way", func() bool { return n.Status().Proposals == 3 })
-	if _, err := n.Propose(seconds(t, 10), account(9)); !errors.Is(err, ErrTooBusy) {
-		t.Fatalf("a fourth: %v", err)
-	}
-	faulty.set(nil, nil, nil)
-	close(stall)
-	wg.Wait()
-	mustPropose(t, n, account(9))
-}
-
 func TestInvalidCommandIsNotWritten(t *testing.T) {
 	n := bootstrap(t, t.TempDir())
 	mustView(t, n)
@@ -460,78 +238,11 @@ func TestInvalidCommandIsNotWritten(t *testing.T) {
 	}
 }
 
-func TestDiskFull(t *testing.T) {
-	var free atomic.Uint64
-	free.Store(plenty)
-	dir := t.TempDir()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	cfg.MinFree, cfg.Ballast, cfg.DiskInterval = 1<<20, 1<<16, time.Millisecond
-	cfg.FreeSpace = func(string) (uint64, error) { return free.Load(), nil }
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
-	ballast := func() bool {
-		st, err := os.Stat(filepath.Join(dir, ballastFile))
-		return err == nil && st.Size() == 1<<16
-	}
-	if !ballast() {
-		t.Fatal("no ballast at the start")
-	}
-	free.Store(1<<20 - 1)
-	eventually(t, "the low-water mark to be noticed", func() bool { return n.Status().DiskLow })
-	if _, err := n.Propose(seconds(t, 5), account(1)); !errors.Is(err, ErrDiskFull) || !NotWritten(err) {
-		t.Fatalf("propose on a full disk: %v", err)
-	}
-	if err := n.Healthy(); !errors.Is(err, ErrDiskFull) {
-		t.Fatalf("health: %v", err)
-	}
-	if _, err := n.View(seconds(t, 1)); err != nil {
-		t.Fatalf("reads go on: %v", err)
-	}
-	if !ballast() {
-		t.Fatal("the ballast went too early")
-	}
-	free.Store(1 << 17)
-	eventually(t, "the ballast to be given up", func() bool { return !ballast() })
-	// What the ballast gave is not space for writes, not even if it lifts the volume above the mark.
-	free.Store(1<<20 + 1<<15)
-	eventually(t, "another look", func() bool { return n.Status().DiskFree == 1<<20+1<<15 })
-	if !n.Status().DiskLow {
-		t.Fatal("the ballast's own space ended the alarm")
-	}
-	free.Store(plenty)
-	eventually(t, "space to be back", func() bool { return !n.Status().DiskLow && ballast() })
-	mustPropose(t, n, account(1))
-}
-
-// A volume that was full when the process ended must not keep it from starting.
-func TestDiskFullAtStart(t *testing.T) {
-	dir := t.TempDir()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	cfg.MinFree, cfg.Ballast = 1<<20, 1<<16
-	cfg.FreeSpace = func(string) (uint64, error) { return plenty, nil }
-	openNode(t, cfg).Close()
-	cfg = diskConfig(t, dir)
-	cfg.MinFree, cfg.Ballast = 1<<20, 1<<16
-	cfg.FreeSpace = func(string) (uint64, error) { return 1 << 10, nil }
-	n := openNode(t, cfg)
-	if _, err := os.Stat(filepath.Join(dir, ballastFile)); err == nil {
-		t.Fatal("the ballast is still there")
-	}
-	if _, err := n.Propose(seconds(t, 5), account(1)); !errors.Is(err, ErrDiskFull) {
-		t.Fatal(err)
-	}
-	mustView(t, n) // it has opened its term and reads
-}
-
 func TestClockOff(t *testing.T) {
 	var shift atomic.Int64
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, t.TempDir(), func(c *Config) {
+		c.Clock = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	})
 	before := n.Now()
 	shift.Store(int64(-20 * time.Second))
 	if now := n.Now(); now.Before(before) {
@@ -579,10 +290,7 @@ func TestWhileLeader(t *testing.T) {
 }
 
 func TestHealthy(t *testing.T) {
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	cfg.PingInterval = 5 * time.Millisecond
-	n := openNode(t, cfg)
+	n := bootstrap(t, t.TempDir(), func(c *Config) { c.PingInterval = 5 * time.Millisecond })
 	eventually(t, "the node to be healthy", func() bool { return n.Healthy() == nil })
 	st := n.Status()
 	if st.State != "Leader" || !st.Voter || st.Voters != 1 || st.LastRound.IsZero() || !st.ClockKnown || st.LogBytes == 0 || st.AppliedIndex > st.LastIndex {
@@ -602,7 +310,7 @@ func TestUnfinishedSnapshotIsRemoved(t *testing.T) {
 	if err := os.MkdirAll(left, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	openNode(t, diskConfig(t, dir))
+	openNode(t, dir)
 	if _, err := os.Stat(left); err == nil {
 		t.Fatal("still there")
 	}
@@ -610,10 +318,7 @@ func TestUnfinishedSnapshotIsRemoved(t *testing.T) {
 
 // The leader marks attempts after the first: an earlier one that arrives late is no call of its own.
 func TestLaterAttemptSettlesItsCall(t *testing.T) {
-	cfg := diskConfig(t, t.TempDir())
-	cfg.Bootstrap = true
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, t.TempDir())
 	for attempt, late := range map[int]bool{1: false, 2: true} {
 		call := account(attempt)
 		call.Attempt, call.Signature = attempt, [16]byte{1}

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/trentkms/trent/fsm"
 )
 
 // A piece of work that can wait makes room only where the log was written meanwhile, and for as long as it took itself.
@@ -166,17 +164,11 @@ func TestCompactionGoesInSteps(t *testing.T) {
 
 // Between two steps of a compaction writes go on, and a node that closes does not wait for the rest.
 func TestWritesGoOnDuringCompaction(t *testing.T) {
-	var s *steppedStorage
+	s := &steppedStorage{stored: make(chan struct{}, 1)}
 	dir := t.TempDir()
-	cfg := diskConfig(t, dir)
-	cfg.Bootstrap = true
-	cfg.mutation.trailing = 1
-	cfg.WrapStorage = func(inner Storage) Storage {
-		s = &steppedStorage{Storage: inner, stored: make(chan struct{}, 1)}
-		return s
-	}
-	n := openNode(t, cfg)
-	mustPropose(t, n, fsm.Command{Attempt: 1, Body: initBody()})
+	n := newRegion(t, dir, trailing(1), func(c *Config) {
+		c.WrapStorage = func(inner Storage) Storage { s.Storage = inner; return s }
+	})
 	var fill sync.WaitGroup
 	for w := range 64 {
 		fill.Go(func() {
@@ -218,8 +210,7 @@ func TestWritesGoOnDuringCompaction(t *testing.T) {
 	if got := s.steps(); len(got) != 2 {
 		t.Errorf("%d steps, want no more after the node closed: %v", len(got), got)
 	}
-	cfg = diskConfig(t, dir)
-	again := mustView(t, openNode(t, cfg))
+	again := mustView(t, openNode(t, dir))
 	for _, id := range []int{0, 63_000, 900_000} {
 		if again.Account(accountID(id)) == nil {
 			t.Errorf("account %d is gone", id)
