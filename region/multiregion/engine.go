@@ -188,7 +188,7 @@ func (e *Engine) Run(ctx context.Context) {
 				running.Go(func() { e.follow(ctx, name) })
 			}
 		}
-		e.announce(ctx, st)
+		e.announce(st)
 		if err := e.tend(ctx, seen, all, due); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
 		}
@@ -241,7 +241,7 @@ func (e *Engine) reborn(ctx context.Context, st *fsm.State) bool {
 }
 
 // announce gossips the region's incarnation and the position of its last change.
-func (e *Engine) announce(_ context.Context, st *fsm.State) {
+func (e *Engine) announce(st *fsm.State) {
 	if st.Region() == nil || st.Region().Reborn {
 		return
 	}

@@ -138,8 +138,8 @@ func (e *Engine) misses(region string, n int) {
 	p.lag.missing = n
 }
 
-// told adds to an answer how old the changes in it are; of a pull it notes how far the other region is.
-func (e *Engine) told(st *fsm.State, from string, r *request, a *answer) {
+// reportAge adds to an answer how old the changes in it are; of a pull it notes how far the other region is.
+func (e *Engine) reportAge(st *fsm.State, from string, r *request, a *answer) {
 	if first := oldest(a.Docs, st); first > 0 {
 		a.Age = e.age(first).Milliseconds()
 	}

@@ -28,9 +28,9 @@ const (
 	kindMaterials kind = 5 // hand out key material
 	kindAsk       kind = 6 // may this caller do that in your region?
 
-	kindSessions   kind = 22 // hand out your session keys
 	kindIdentities kind = 20 // what has changed in your identities after a position?
 	kindDecide     kind = 21 // decide about identities in the place of a region that follows
+	kindSessions   kind = 22 // hand out your session keys
 )
 
 // request is what one region sends to another.
@@ -47,7 +47,7 @@ type request struct {
 	// Buckets of kindCompare are the digests of what the sender shares with the receiver, From where to go on.
 	Buckets []uint64 `cbor:"12,keyasint,omitempty"`
 	From    int      `cbor:"13,keyasint,omitempty"`
-	// Docs of kindTell.
+	// Docs of kindTell are how keys stand with the sender, Keys those of which the receiver is to tell the same.
 	Docs []fsm.KeyDoc `cbor:"14,keyasint,omitempty"`
 	Keys []fsm.KeyRef `cbor:"15,keyasint,omitempty"`
 	// Nonce and Wanted of kindMaterials; Nonce of kindSessions.
@@ -158,15 +158,20 @@ var modes = sync.OnceValues(func() (cbor.EncMode, cbor.DecMode) {
 	if err != nil {
 		panic("multiregion: CBOR encoding options: " + err.Error())
 	}
+	return enc, strictMode(cbor.UTF8RejectInvalid)
+})
+
+// strictMode reads CBOR of another region, within bounds and in one form alone; texts says whether they have to be UTF-8.
+func strictMode(texts cbor.UTF8Mode) cbor.DecMode {
 	dec, err := cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 16, MaxArrayElements: 8192, MaxMapPairs: 64,
-		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, UTF8: texts,
 	}.DecMode()
 	if err != nil {
 		panic("multiregion: CBOR decoding options: " + err.Error())
 	}
-	return enc, dec
-})
+	return dec
+}
 
 func encode(v any) ([]byte, error) {
 	enc, _ := modes()

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/trentkms/trent/fsm"
 	"github.com/trentkms/trent/region/link"
@@ -44,7 +45,7 @@ func (e *Engine) Serve(ctx context.Context, from string, payload []byte) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	e.told(st, from, r, a)
+	e.reportAge(st, from, r, a)
 	a.Sessions = fsm.SessionKeysDigest(st.OwnSessionKeys())
 	a.Incarnation, a.Forgets = st.Region().Incarnation(), st.Forgets()
 	return encode(a)
@@ -110,12 +111,7 @@ func (e *Engine) Digest(from string, digest []byte) {
 func concerns(k *fsm.Key, region string) bool { return k.Set != nil && k.Set.Member(region) != nil }
 
 func endConcerns(end *fsm.ReplicaEnd, region string) bool {
-	for _, name := range end.Members {
-		if name == region {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(end.Members, region)
 }
 
 // part collects documents until a message is full.

@@ -1,6 +1,7 @@
 package multiregion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,13 +109,7 @@ func (e *Engine) quietly(ctx context.Context, err error) {
 }
 
 func compareRefs(a, b fsm.KeyRef) int {
-	switch {
-	case a.Account != b.Account && a.Account < b.Account, a.Account == b.Account && a.ID < b.ID:
-		return -1
-	case a == b:
-		return 0
-	}
-	return 1
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.ID, b.ID))
 }
 
 // waitsFor are the regions on which something about a key waits.
