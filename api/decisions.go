@@ -4,23 +4,31 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
 
 const (
-	// decisionMemory is how long a decision for another region is remembered, maxDecisions how many are.
+	// decisionMemory is how long a decision for another region is remembered, maxDecisions how many are, for each region: one that sends
+	// many has those of no other one forgotten.
 	decisionMemory = time.Minute
-	maxDecisions   = 4096
+	maxDecisions   = 1024
 )
 
 // decisions remembers what was lately decided for other regions, so that a message that arrives twice is decided once: a second access key would be
 // made by a repeated CreateAccessKey, which no command id protects, and each message would leave a record of its own. It is the leader's own: after a
 // change of leader the command ids remain.
 type decisions struct {
-	mu   sync.Mutex
-	done map[[sha256.Size]byte]*decision // guarded by mu
-	ages []*decision                     // the same by age; guarded by mu
+	mu sync.Mutex
+	of map[string]*decided // by region; guarded by mu
+}
+
+// decided are the decisions for one region.
+type decided struct {
+	done map[[sha256.Size]byte]*decision
+	ages []*decision // the same by age
 }
 
 // decision is one that is made, or was.
@@ -34,12 +42,11 @@ type decision struct {
 
 // once decides a request of a region, or returns what was decided of the same message. The reply is the caller's.
 func (m *decisions) once(ctx context.Context, from string, request []byte, decide func() ([]byte, error)) ([]byte, error) {
-	id := sha256.Sum256(append([]byte(from+"\x00"), request...))
-	d, first := m.begin(id, time.Now())
+	d, first := m.begin(from, sha256.Sum256(request), time.Now())
 	if first {
 		func() {
 			defer close(d.ready)
-			d.reply, d.err = decide()
+			d.reply, d.err = caught(decide)
 		}()
 	}
 	select {
@@ -50,22 +57,52 @@ func (m *decisions) once(ctx context.Context, from string, request []byte, decid
 	}
 }
 
-// begin finds the decision of a message, or begins it.
-func (m *decisions) begin(id [sha256.Size]byte, now time.Time) (d *decision, first bool) {
+// panicError is a decision that ended in a panic. Its text is for the other region, the stack for the operator.
+type panicError struct{ stack []byte }
+
+func (*panicError) Error() string { return "the region failed when it decided that" }
+
+// caught turns a panic into an error, so that no message of another region takes the node down.
+func caught(decide func() ([]byte, error)) (reply []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			reply, err = nil, &panicError{fmt.Appendf(nil, "panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return decide()
+}
+
+// begin finds the decision of a region's message, or begins it.
+func (m *decisions) begin(from string, id [sha256.Size]byte, now time.Time) (d *decision, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.ages) > 0 && (len(m.ages) >= maxDecisions || now.Sub(m.ages[0].since) > decisionMemory) {
-		delete(m.done, m.ages[0].id)
-		m.ages = m.ages[1:]
+	for region, all := range m.of {
+		if all.forget(now, maxDecisions+1); len(all.ages) == 0 {
+			delete(m.of, region)
+		}
 	}
-	if d = m.done[id]; d != nil {
+	all := m.of[from]
+	if all == nil {
+		all = &decided{done: make(map[[sha256.Size]byte]*decision)}
+		if m.of == nil {
+			m.of = make(map[string]*decided)
+		}
+		m.of[from] = all
+	}
+	if d = all.done[id]; d != nil {
 		return d, false
 	}
-	if m.done == nil {
-		m.done = make(map[[sha256.Size]byte]*decision)
-	}
+	all.forget(now, maxDecisions)
 	d = &decision{id: id, since: now, ready: make(chan struct{})}
-	m.done[id] = d
-	m.ages = append(m.ages, d)
+	all.done[id] = d
+	all.ages = append(all.ages, d)
 	return d, true
+}
+
+// forget drops what is too old, and the oldest until there are fewer than some.
+func (a *decided) forget(now time.Time, fewer int) {
+	for len(a.ages) > 0 && (len(a.ages) >= fewer || now.Sub(a.ages[0].since) > decisionMemory) {
+		delete(a.done, a.ages[0].id)
+		a.ages = a.ages[1:]
+	}
 }

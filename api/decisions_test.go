@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -47,8 +49,13 @@ func TestDecideOnce(t *testing.T) {
 		if got := ask("eu", "create"); got != "3" {
 			t.Errorf("after %v it is answered %s", decisionMemory, got)
 		}
-		if len(m.done) > 2 || len(m.done) != len(m.ages) {
-			t.Errorf("%d decisions are remembered, %d by age", len(m.done), len(m.ages))
+		if all := m.of["eu"]; len(all.done) > 2 || len(all.done) != len(all.ages) {
+			t.Errorf("%d decisions are remembered, %d by age", len(all.done), len(all.ages))
+		}
+		time.Sleep(2 * decisionMemory)
+		ask("eu", "create")
+		if len(m.of) != 1 {
+			t.Errorf("what was decided for %d regions is remembered", len(m.of))
 		}
 	})
 }
@@ -71,4 +78,41 @@ func TestDecideOnceFails(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestDecideOnceForEach: a region that sends many messages has no decision for another one forgotten, not even one under way.
+func TestDecideOnceForEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m decisions
+		made := 0
+		slowly := func() ([]byte, error) { made++; time.Sleep(time.Second); return nil, nil }
+		var all sync.WaitGroup
+		all.Go(func() { _, _ = m.once(t.Context(), "eu", nil, slowly) })
+		synctest.Wait()
+		for i := range 8 * maxDecisions {
+			if _, err := m.once(t.Context(), "ap", fmt.Append(nil, i), func() ([]byte, error) { return nil, nil }); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(m.of["ap"].done); n > maxDecisions {
+				t.Fatalf("%d decisions are remembered", n)
+			}
+		}
+		all.Go(func() { _, _ = m.once(t.Context(), "eu", nil, slowly) })
+		all.Wait()
+		if made != 1 {
+			t.Errorf("the message was decided %d times", made)
+		}
+	})
+}
+
+// TestDecideOncePanics: a panic is an error, to copies too, and its text is not for the other region.
+func TestDecideOncePanics(t *testing.T) {
+	var m decisions
+	for range 2 {
+		reply, err := m.once(t.Context(), "eu", nil, func() ([]byte, error) { panic("broken") })
+		broken, _ := errors.AsType[*panicError](err)
+		if reply != nil || broken == nil || strings.Contains(err.Error(), "broken") || !bytes.Contains(broken.stack, []byte("broken")) {
+			t.Errorf("answered %q, %v", reply, err)
+		}
+	}
 }

@@ -140,7 +140,11 @@ func (x *queryExchange) throughEndpoint() error {
 // DecideForwarded decides about identities in the place of a region that follows this one, and returns what that is to answer; of a message that
 // arrives twice the same. An error means that nothing was decided.
 func (s *Server) DecideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
-	return s.decisions.once(ctx, from, request, func() ([]byte, error) { return s.decideForwarded(ctx, from, request) })
+	reply, err := s.decisions.once(ctx, from, request, func() ([]byte, error) { return s.decideForwarded(ctx, from, request) })
+	if broken, ok := errors.AsType[*panicError](err); ok {
+		s.log.Error("a decision for another region failed", "region", from, "error", string(broken.stack))
+	}
+	return reply, err
 }
 
 func (s *Server) decideForwarded(ctx context.Context, from string, request []byte) ([]byte, error) {
