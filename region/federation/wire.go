@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"unicode"
 )
 
 // Protocols by their ALPN names.
@@ -57,7 +58,15 @@ type RemoteError struct{ Region, Text string }
 // Error is what the node said, and where.
 func (e *RemoteError) Error() string { return "region " + e.Region + ": " + e.Text }
 
-func faultText(b []byte) string { return strings.ToValidUTF8(string(b[:min(len(b), maxFault)]), "?") }
+// faultText is what another node says, as operators may be shown it on a terminal: whoever is at an address of a region says that.
+func faultText(b []byte) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(string(b[:min(len(b), maxFault)]), "?"))
+}
 
 // readPacket reads a packet: its length in two bytes, then that much.
 func readPacket(r io.Reader) ([]byte, error) {
@@ -137,10 +146,10 @@ func decodeMetadata(b []byte) (m metadata, err error) {
 	return m, nil
 }
 
-// ValidAddress reports whether nodes of other regions could be told an address: host:port.
+// ValidAddress reports whether nodes of other regions could be told an address: host:port, in characters that ASCII prints.
 func ValidAddress(a string) bool {
 	host, port, err := net.SplitHostPort(a)
-	return err == nil && host != "" && port != "" && len(a) <= MaxAddress
+	return err == nil && host != "" && port != "" && len(a) <= MaxAddress && !strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // redirect names the node that leads; its address is empty if the sender does not know it.
