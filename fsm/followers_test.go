@@ -137,7 +137,6 @@ func TestFollowersAreNews(t *testing.T) {
 		{func() Body { return &PutFollower{followerName, in, true} }, true, 1},
 		{func() Body { return &MarkFeed{Region: followerName, Incarnation: in, Position: 3} }, false, 1},
 		{func() Body { return put(func(o *OtherRegion) { o.Addresses = []string{"host:1"} }) }, false, 1},
-		{func() Body { return put(func(o *OtherRegion) { o.Signing = []byte{2} }) }, true, 1},
 		{func() Body { return put(func(o *OtherRegion) { o.State = RegionPending }) }, true, 0},
 		{func() Body { return put(func(o *OtherRegion) { o.State = RegionFederated }) }, true, 1},
 		{func() Body { return &PutFollower{followerName, in, false} }, true, 0},

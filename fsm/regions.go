@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -302,6 +303,9 @@ func applyPutRegionKeys(t *tx, c *PutRegionKeys) outcome {
 	return done()
 }
 
+// RefusedSigning is the detail of a refusal: what a region is allowed is not for another one of its name.
+const RefusedSigning = "the region is federated under another signing key: end that federation first"
+
 func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 	o, old := c.Region, t.otherRegion(c.Region.Name)
 	switch {
@@ -313,6 +317,8 @@ func applyPutOtherRegion(t *tx, c *PutOtherRegion) outcome {
 		return conflict("the region is known already")
 	case old != nil && old.State == RegionForgotten && o.Incarnation <= old.Incarnation:
 		return conflict("the region was forgotten: it comes back as a new incarnation only")
+	case old != nil && old.State == RegionFederated && !bytes.Equal(old.Signing, o.Signing):
+		return conflict(RefusedSigning)
 	}
 	if old == nil {
 		n := 0

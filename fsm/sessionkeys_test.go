@@ -119,3 +119,37 @@ func inDomain(version uint32, k SessionKey) SessionKey {
 	k.Domain = version
 	return k
 }
+
+// TestNobodyTakesTheNameOfAFederatedRegion: whoever brings a token in the name of a region that is federated gets what that region has been
+// allowed only with its signing key.
+func TestNobodyTakesTheNameOfAFederatedRegion(t *testing.T) {
+	const name = "eu-west-1"
+	row := func(signing byte, incarnation uint64) OtherRegion {
+		return OtherRegion{
+			Name: name, ClusterID: "c", Incarnation: incarnation, CA: []byte{signing}, Transport: []byte{1}, Mechanism: 4, Signing: []byte{signing}, State: RegionFederated,
+		}
+	}
+	l := newRegion(t)
+	token := func(n byte) []byte {
+		digest := DigestRegionToken(name, []byte{n})
+		l.ok(&PutJoinToken{Token: JoinToken{Digest: digest, CreatedAt: now0, ExpiresAt: now0 + 100_000}})
+		return digest
+	}
+	first, second := token(1), token(2)
+	l.ok(&AdmitRegion{Digest: first, Region: row(1, 8)})
+	l.ok(&AllowFollower{name, true})
+	l.ok(&PutFollower{name, 8, true})
+	l.ok(&TakeSessionKeys{name, 8, []SessionKey{sessionKey(3, 8, now0)}})
+	was := func() uint64 { return l.state().OtherRegion(name).Version }
+	for _, incarnation := range []uint64{8, 9} {
+		l.refused(&AdmitRegion{Digest: second, Region: row(2, incarnation), Was: was()}, now0, Conflict, RefusedSigning)
+		l.refused(&PutOtherRegion{Region: row(2, incarnation), Was: was()}, now0, Conflict, RefusedSigning)
+	}
+	l.ok(&AdmitRegion{Digest: second, Region: row(1, 9), Was: was()}) // the region itself, in its next life
+	l.ok(&PutFollower{name, 9, false})
+	l.ok(&DropRegion{name})
+	l.ok(&PutOtherRegion{Region: row(2, 9)})
+	if o := l.state().OtherRegion(name); o.Allowed || o.Follows || len(o.Sessions) > 0 {
+		t.Errorf("what another region of that name had been allowed is its: %+v", o)
+	}
+}
