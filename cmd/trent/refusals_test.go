@@ -94,6 +94,23 @@ func TestPrintSnapshot(t *testing.T) {
 	}
 }
 
+// TestPrintChanges: what a restore lists has no gaps where nobody asked for a change, and says what comes back from other regions.
+func TestPrintChanges(t *testing.T) {
+	var out bytes.Buffer
+	r := &restoring{format: formatText}
+	if err := r.print(&out, &restoreReport{Snapshot: &snapshotReport{}, Lost: []trailChange{
+		{Event: "SynchronizeIdentities", Request: []byte("null")},
+		{Event: "CreateUser", Principal: "arn:p", Request: []byte(`{"userName":"ann"}`)},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Z SynchronizeIdentities\n", `Z CreateUser by arn:p {"userName":"ann"}` + "\n", "other regions they tell again"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 // init on a node that runs says that the region is made, and changes nothing.
 func TestInitOfARunningNode(t *testing.T) {
 	s := newServed(t)

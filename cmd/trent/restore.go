@@ -207,6 +207,11 @@ func (r *restoring) print(out io.Writer, report *restoreReport) error {
 	printChanges(&b, report.Reapply)
 	fmt.Fprintf(&b, "%d other changes since, which are lost\n", len(report.Lost))
 	printChanges(&b, report.Lost)
+	if slices.ContainsFunc(report.Lost, func(c trailChange) bool {
+		return c.Event == "SynchronizeMultiRegionKey" || c.Event == "SynchronizeIdentities"
+	}) {
+		fmt.Fprintln(&b, "What had come from other regions they tell again, and what they know of this one's multi-Region keys, once the node runs.")
+	}
 	switch {
 	case report.DryRun:
 		fmt.Fprintln(&b, "nothing was done")
@@ -223,7 +228,17 @@ func (r *restoring) print(out io.Writer, report *restoreReport) error {
 
 func printChanges(b *strings.Builder, all []trailChange) {
 	for _, c := range all {
-		fmt.Fprintf(b, "  %s %s %s by %s %s\n", c.Time.Format(time.RFC3339), c.Event, c.Resource, c.Principal, c.Request)
+		fmt.Fprintf(b, "  %s %s", c.Time.Format(time.RFC3339), c.Event)
+		if c.Resource != "" {
+			fmt.Fprintf(b, " %s", c.Resource)
+		}
+		if c.Principal != "" {
+			fmt.Fprintf(b, " by %s", c.Principal)
+		}
+		if len(c.Request) > 0 && string(c.Request) != "null" {
+			fmt.Fprintf(b, " %s", c.Request)
+		}
+		b.WriteByte('\n')
 	}
 }
 
