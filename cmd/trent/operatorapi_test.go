@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,15 @@ func TestOperatorAPI(t *testing.T) {
 
 // TestAdminActions: every request of the admin API has an action or is for the socket alone, and every action a request.
 func TestAdminActions(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pattern, action := range adminActions {
+		if !strings.Contains(string(docs), "`trent:"+action+"`") {
+			t.Errorf("operations.md does not name trent:%s, which %s needs", action, pattern)
+		}
+	}
 	n := &node{members: &region.Members{}}
 	m := n.adminHandler()
 	known := map[string]bool{}
