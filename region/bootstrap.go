@@ -87,9 +87,17 @@ func (s *Service) PutRootAccessKey(ctx context.Context, account, id string, secr
 func (s *Service) proposeSetup(ctx context.Context, body fsm.Body) error {
 	res, err := s.proposeOwn(ctx, body)
 	if err == nil && res.Code != fsm.OK {
-		err = fmt.Errorf("the state refused it: code %d, %s", res.Code, res.Detail)
+		err = stateRefused(res)
 	}
 	return err
+}
+
+// stateRefused says why the state machine has refused a change: in words where it has some, else by the code.
+func stateRefused(res fsm.Result) error {
+	if res.Detail == "" {
+		return fmt.Errorf("the state refused it: code %d", res.Code)
+	}
+	return fmt.Errorf("the state refused it: %s", res.Detail)
 }
 
 // proposeOwn proposes a change that is no caller's.

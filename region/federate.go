@@ -94,6 +94,9 @@ type Accepted struct {
 	DryRun  bool             `json:"dryRun,omitempty"`
 }
 
+// OnlyTold tells whether it was a dry run.
+func (a *Accepted) OnlyTold() bool { return a != nil && a.DryRun }
+
 // AcceptedRegion is one region of it.
 type AcceptedRegion struct {
 	Region      string   `json:"region"`
@@ -305,6 +308,13 @@ func (r *Regions) find(ctx context.Context, name string) (*fsm.OtherRegion, erro
 	return o, nil
 }
 
+// ErrHeld marks a refusal that the operator can lift; its message says how.
+var ErrHeld = errors.New("refused until the operator has done something")
+
+type heldError struct{ error }
+
+func (heldError) Is(target error) bool { return target == ErrHeld }
+
 // Unfederate ends the federation with a region that no multi-Region key is shared with. The other side notices that it is
 // refused; its operator ends it there.
 func (r *Regions) Unfederate(ctx context.Context, name string) error {
@@ -320,7 +330,10 @@ func (r *Regions) Unfederate(ctx context.Context, name string) error {
 		return err
 	}
 	if keys, _ := st.SharedWith(name); keys > 0 {
-		return fmt.Errorf("%d multi-Region keys are shared with region %s: delete the replicas first, or, if the region is lost for good, use 'trent operator region forget'", keys, name)
+		return heldError{fmt.Errorf("%d multi-Region keys are shared with region %s: delete the replicas first, or, if the region is lost for good, use 'trent operator region forget'", keys, name)}
+	}
+	if o := st.OtherRegion(name); o != nil && o.Follows {
+		return heldError{fmt.Errorf("the identities of region %s are decided here: take that back first with 'trent operator region share %s --stop'", name, name)}
 	}
 	return r.commit(ctx, &fsm.DropRegion{Name: name}, "UnfederateRegion", name)
 }

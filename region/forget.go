@@ -28,6 +28,9 @@ type Forgetting struct {
 	DryRun       bool `json:"dryRun,omitempty"`
 }
 
+// OnlyTold tells whether it was a dry run.
+func (f *Forgetting) OnlyTold() bool { return f != nil && f.DryRun }
+
 // ForgetRegion marks a region as lost for good. The fence is the same in every region: the one that another region has announced,
 // or a new one, above every term that there can be. With dryRun it only tells what would happen; a region that is reachable is
 // forgotten only with force.
@@ -70,7 +73,7 @@ func (r *Regions) ForgetRegion(ctx context.Context, name string, dryRun, force b
 		return out, nil
 	}
 	if out.Reachable && !force {
-		return nil, fmt.Errorf("region %s is reachable: it is not lost. Unfederate it, or, if its nodes are to be given up all the same, say --force", name)
+		return nil, heldError{fmt.Errorf("region %s is reachable: it is not lost. Unfederate it, or, if its nodes are to be given up all the same, say --force", name)}
 	}
 	err = r.commit(ctx, &fsm.ForgetRegion{Name: name, Fence: out.Fence}, "ForgetRegion", name, Note{"fence", fmt.Sprint(out.Fence)})
 	return out, err

@@ -136,6 +136,9 @@ type HomeChange struct {
 	DryRun       bool           `json:"dryRun,omitempty"`
 }
 
+// OnlyTold tells whether it was a dry run.
+func (h *HomeChange) OnlyTold() bool { return h != nil && h.DryRun }
+
 // ErrVanish reports that adopting a home would remove identities.
 var ErrVanish = errors.New("identities of this region that the home does not have would be removed; look with --dry-run, and say --replace if that is meant")
 

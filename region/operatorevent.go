@@ -3,7 +3,6 @@ package region
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/trentkms/trent/fsm"
@@ -29,7 +28,7 @@ func (s *Service) proposeOperator(ctx context.Context, st *fsm.State, body fsm.B
 	}
 	res, err := s.cfg.Cluster.Propose(ctx, cmd)
 	if err == nil && res.Code != fsm.OK {
-		err = fmt.Errorf("the state refused it: code %d, %s", res.Code, res.Detail)
+		err = stateRefused(res)
 	}
 	return err
 }

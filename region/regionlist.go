@@ -144,7 +144,7 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 		}
 		info.StillKnownBy = r.stillKnownBy(st, o)
 		r.mu.Lock()
-		if t := r.talks[o.Name]; t != nil {
+		if t := r.talks[o.Name]; t != nil && o.State != fsm.RegionForgotten {
 			info.Problem = t.failed
 		}
 		if f, ok := r.announced[o.Name]; ok && o.State != fsm.RegionForgotten {

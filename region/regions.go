@@ -238,6 +238,9 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 			}
 			return
 		}
+		if t.failed != "" {
+			r.log.Info("federation: the region answers again", "region", p.Name)
+		}
 		t.failed, t.told, t.hurried = "", said, false
 	}()
 }
@@ -328,7 +331,7 @@ func (r *Regions) heard(ctx context.Context, from string, said *hello) error {
 func (r *Regions) put(ctx context.Context, row fsm.OtherRegion, was uint64) error {
 	res, err := r.service.proposeOwn(ctx, &fsm.PutOtherRegion{Region: row, Was: was})
 	if err == nil && res.Code != fsm.OK && res.Code != fsm.Stale {
-		err = fmt.Errorf("the state refused it: %s", res.Detail)
+		err = stateRefused(res)
 	}
 	r.nudge()
 	return err

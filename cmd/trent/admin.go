@@ -138,7 +138,7 @@ func (n *node) admin(f func(context.Context, *http.Request) (any, error)) http.H
 		ctx, cancel := context.WithTimeout(r.Context(), adminTimeout)
 		defer cancel()
 		out, err := f(ctx, r)
-		n.noteAdmin(r, err)
+		n.noteAdmin(r, out, err)
 		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
 			w.WriteHeader(adminStatusCode(err))
@@ -155,18 +155,26 @@ func adminStatusCode(err error) int {
 	switch {
 	case errors.Is(err, cluster.ErrNoSuchMember), errors.Is(err, region.ErrUnknownRegion):
 		return http.StatusNotFound
-	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember), errors.Is(err, region.ErrVanish):
+	case errors.Is(err, cluster.ErrQuorum), errors.Is(err, cluster.ErrRemoved), errors.Is(err, cluster.ErrMember),
+		errors.Is(err, region.ErrVanish), errors.Is(err, region.ErrHeld):
 		return http.StatusConflict
 	}
 	return http.StatusServiceUnavailable
 }
 
-func (n *node) noteAdmin(r *http.Request, err error) {
-	level := slog.LevelWarn
+// dryRun is an answer that tells whether anything was changed.
+type dryRun interface{ OnlyTold() bool }
+
+// noteAdmin names a dry run, which changes nothing, as one.
+func (n *node) noteAdmin(r *http.Request, out any, err error) {
+	level, path := slog.LevelWarn, r.URL.Path
+	if d, ok := out.(dryRun); err == nil && (ok && d.OnlyTold() || r.URL.Query().Get("dry-run") != "") {
+		level, path = slog.LevelInfo, path+" (dry run)"
+	}
 	if r.Method == http.MethodGet {
 		level = slog.LevelInfo
 	}
-	n.log.Log(r.Context(), level, "operator request", "method", r.Method, "path", r.URL.Path, "outcome", word(err))
+	n.log.Log(r.Context(), level, "operator request", "method", r.Method, "path", path, "outcome", word(err))
 }
 
 func (n *node) adminStatus(ctx context.Context) adminStatus {
@@ -240,7 +248,7 @@ func (n *node) adminSnapshot(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
 	defer cancel()
 	err := n.sendSnapshot(ctx, w)
-	n.noteAdmin(r, err)
+	n.noteAdmin(r, nil, err)
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_ = json.NewEncoder(w).Encode(adminError{err.Error()})

@@ -236,7 +236,7 @@ const (
 // tailEvents sends the records of all nodes as they come, one a line, each once, until the reader goes away or the node stops.
 func (n *node) tailEvents(w http.ResponseWriter, r *http.Request) {
 	f, err := filterOf(r.URL.Query())
-	n.noteAdmin(r, err)
+	n.noteAdmin(r, nil, err)
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(adminError{err.Error()})

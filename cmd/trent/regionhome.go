@@ -74,6 +74,12 @@ func printVanish(w io.Writer, c *region.HomeChange) error {
 	return err
 }
 
+// regionShared is what share did, with --format json.
+type regionShared struct {
+	Region string `json:"region"`
+	Shared bool   `json:"shared"`
+}
+
 func regionShareCommand() *cobra.Command {
 	var f adminFlags
 	var stop bool
@@ -90,8 +96,10 @@ func regionShareCommand() *cobra.Command {
 			if err := f.call(cmd.Context(), method, "/v1/regions/"+args[0]+"/share", nil, &struct{}{}); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Region %s %s\n", args[0], verb)
-			return err
+			return f.print(cmd.OutOrStdout(), regionShared{args[0], !stop}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Region %s %s\n", args[0], verb)
+				return err
+			})
 		},
 	}
 	f.add(cmd)

@@ -35,6 +35,11 @@ type regionAcceptWish struct {
 	DryRun bool   `json:"dryRun,omitempty"`
 }
 
+// regionDone is the region that confirm or unfederate was about, with --format json.
+type regionDone struct {
+	Region string `json:"region"`
+}
+
 // regionForgetWish is the body of POST /v1/regions/{name}/forget.
 type regionForgetWish struct {
 	DryRun bool `json:"dryRun,omitempty"`
@@ -222,7 +227,13 @@ func federateConfirmCommand() *cobra.Command {
 			"authority; compare that with what the region's own operator sees before you consent.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var none struct{}
-			return f.call(cmd.Context(), http.MethodPost, "/v1/regions/"+args[0]+"/confirm", nil, &none)
+			if err := f.call(cmd.Context(), http.MethodPost, "/v1/regions/"+args[0]+"/confirm", nil, &none); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), regionDone{args[0]}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "This region consents to region %s: it becomes federated as soon as the two meet.\n", args[0])
+				return err
+			})
 		},
 	}
 	f.add(cmd)
@@ -238,8 +249,10 @@ func unfederateCommand() *cobra.Command {
 			if err := f.call(cmd.Context(), http.MethodDelete, "/v1/regions/"+args[0], nil, &none); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Region %s is no longer federated with this one. Do the same there.\n", args[0])
-			return err
+			return f.print(cmd.OutOrStdout(), regionDone{args[0]}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Region %s is no longer federated with this one. Do the same there.\n", args[0])
+				return err
+			})
 		},
 	}
 	f.add(cmd)
