@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 
@@ -200,6 +201,9 @@ func (r *Regions) Speak(ctx context.Context) {
 	}
 }
 
+// ownPort is this end of a connection in an error of package net. It is another one at each try, and tells nothing.
+var ownPort = regexp.MustCompile(`\b((?:read|write) tcp) \S+->`)
+
 // speakTo begins an exchange with a region if one is due.
 func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 	r.mu.Lock()
@@ -229,8 +233,14 @@ func (r *Regions) speakTo(ctx context.Context, p fed.Region, said []byte) {
 		defer r.mu.Unlock()
 		t.under = false
 		if err != nil {
-			if text := errors.Join(err, meeting).Error(); text != t.failed && ctx.Err() == nil {
-				r.log.Info("federation: a region does not answer", "region", p.Name, "error", err)
+			text := ownPort.ReplaceAllString(errors.Join(err, meeting).Error(), "$1 ")
+			if text != t.failed && ctx.Err() == nil {
+				switch {
+				case !p.Pending:
+					r.log.Info("federation: a region does not answer", "region", p.Name, "error", err)
+				case t.failed == "": // once: it refuses until then, in several ways
+					r.log.Info("federation: a region does not answer; its operator may have to consent there", "region", p.Name, "error", err)
+				}
 				t.failed = text
 			}
 			if met && !t.hurried { // it should answer now

@@ -26,16 +26,19 @@ func TestForgetSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestRegionsSayWhoHasToForget: the list of regions does too, on both sides.
+// TestRegionsSayWhoHasToForget: the list of regions does too, on both sides, and who has to consent.
 func TestRegionsSayWhoHasToForget(t *testing.T) {
 	var b strings.Builder
 	if err := printRegions(&b, []region.RegionInfo{
+		{Region: "ap-south-1", State: "self"},
+		{Region: "sa-east-1", State: "pending", Problem: "refused"},
 		{Region: "us-east-1", State: "forgotten", StillKnownBy: []string{"eu-west-1"}},
 		{Region: "us-west-2", State: "federated", ForgottenBy: &region.Forgotten{Region: "eu-west-1", Fence: 7}},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
+		"sa-east-1: its operator has still to consent: 'trent operator federate confirm ap-south-1' there\nsa-east-1: until then it may refuse this one: refused\n",
 		"has still to be forgotten in eu-west-1: 'trent operator region forget us-east-1' there",
 		"forgotten by eu-west-1; if that is meant, 'trent operator region forget us-west-2'",
 	} {

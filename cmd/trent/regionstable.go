@@ -45,7 +45,7 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 	}
 	first := "\n"
 	for i := range all {
-		for _, note := range regionNotes(&all[i]) {
+		for _, note := range regionNotes(&all[i], all[0].Region) {
 			if _, err := fmt.Fprintf(out, "%s%s: %s\n", first, all[i].Region, note); err != nil {
 				return err
 			}
@@ -64,10 +64,17 @@ func span(seconds float64, digits int) string {
 	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
-// regionNotes are what there is to say of a region.
-func regionNotes(r *region.RegionInfo) (notes []string) {
-	if r.Problem != "" {
-		notes = append(notes, r.Problem)
+// regionNotes are what there is to say of a region in the list of another one, or its own.
+func regionNotes(r *region.RegionInfo, here string) (notes []string) {
+	problem := r.Problem
+	if r.State == "pending" {
+		notes = append(notes, "its operator has still to consent: 'trent operator federate confirm "+here+"' there")
+		if problem != "" { // a region refuses those that it does not know
+			problem = "until then it may refuse this one: " + problem
+		}
+	}
+	if problem != "" {
+		notes = append(notes, problem)
 	}
 	if r.IdentityHome != "" {
 		notes = append(notes, fmt.Sprintf("identities are decided in %s and %.0fs old", r.IdentityHome, *r.IdentitySeconds))
