@@ -72,17 +72,12 @@ func (m *Module) Export(ctx context.Context, mat hsm.Material, to hsm.TransportK
 	}
 	mat = cloneMaterial(mat)
 	return do(ctx, m, func(l *lease) ([]byte, error) {
-		d, kwp, err := l.open(mat)
-		if err != nil {
-			return nil, err
-		}
 		s := l.scratch()
 		defer s.drop()
-		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Type, mat.Usage)...))
+		material, err := l.exportable(mat, s)
 		if err != nil {
 			return nil, err
 		}
-		s.keep(material)
 		kek, err := l.generate(l.session, mech(aesForm.generate, nil), aesForm.keyAttrs(false, true, pkcs11.CKA_WRAP).with(pkcs11.CKA_VALUE_LEN, 32))
 		if err != nil {
 			return nil, err
@@ -116,19 +111,27 @@ func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Mate
 	}
 	mat = cloneMaterial(mat)
 	return use(ctx, k, hsm.UseWrap, func(l *lease, kek pkcs11.ObjectHandle) ([]byte, error) {
-		d, kwp, err := l.open(mat)
-		if err != nil {
-			return nil, err
-		}
 		s := l.scratch()
 		defer s.drop()
-		material, err := l.unwrap(l.session, m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, m.granted(mat.Type, mat.Usage)...))
+		material, err := l.exportable(mat, s)
 		if err != nil {
 			return nil, err
 		}
-		s.keep(material)
 		return l.wrap(m.keyWrap(), kek, material)
 	})
+}
+
+// exportable makes an extractable object of stored material, which the scratch destroys.
+func (l *lease) exportable(mat hsm.Material, s *scratch) (pkcs11.ObjectHandle, error) {
+	d, kwp, err := l.open(mat)
+	if err != nil {
+		return 0, err
+	}
+	o, err := l.unwrap(l.session, l.m.keyWrap(), d.wrap, kwp, forms[mat.Type].keyAttrs(false, true, l.m.granted(mat.Type, mat.Usage)...))
+	if err == nil {
+		s.keep(o)
+	}
+	return o, err
 }
 
 // createRSAPublic makes a session object of an RSA public key.
@@ -181,14 +184,14 @@ func (l *lease) importDomainFrom(id hsm.DomainID, export hsm.DomainExport, p tra
 	defer s.drop()
 	var got domainKeys
 	var err error
-	unwrapHalf := func(f *form, block []byte, template attrs) (pkcs11.ObjectHandle, error) {
+	unwrapHalf := func(block []byte, template attrs) (pkcs11.ObjectHandle, error) {
 		return l.unwrap(l.session, p.hash.mechanism(), p.private, block, template)
 	}
-	if got.wrap, err = unwrapHalf(aesForm, export.WrapBlock, aesForm.keyAttrs(false, true, pkcs11.CKA_WRAP)); err != nil {
+	if got.wrap, err = unwrapHalf(export.WrapBlock, aesForm.keyAttrs(false, true, pkcs11.CKA_WRAP)); err != nil {
 		return l.foreign(err, p)
 	}
 	s.keep(got.wrap)
-	if got.auth, err = unwrapHalf(authForm, export.AuthBlock, authForm.keyAttrs(false, true, pkcs11.CKA_SIGN)); err != nil {
+	if got.auth, err = unwrapHalf(export.AuthBlock, authForm.keyAttrs(false, true, pkcs11.CKA_SIGN)); err != nil {
 		return l.foreign(err, p)
 	}
 	s.keep(got.auth)
@@ -204,9 +207,9 @@ func (l *lease) importDomainFrom(id hsm.DomainID, export hsm.DomainExport, p tra
 	}
 	return l.addDomain(id, func(f *form, template attrs) (pkcs11.ObjectHandle, error) {
 		if f == aesForm {
-			return unwrapHalf(f, export.WrapBlock, template)
+			return unwrapHalf(export.WrapBlock, template)
 		}
-		return unwrapHalf(f, export.AuthBlock, template)
+		return unwrapHalf(export.AuthBlock, template)
 	})
 }
 

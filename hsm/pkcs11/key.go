@@ -93,7 +93,7 @@ func (k *key) publicHandle(l *lease) (pkcs11.ObjectHandle, error) {
 	if k.public != 0 && k.gen == l.conn.gen {
 		return k.public, nil
 	}
-	template := k.pub.attrs(k.m.ecParams(forms[k.mat.Type]), false, grantedPublic(k.mat.Usage)...)
+	template := k.pub.attrs(k.m.ecParams(forms[k.mat.Type]), grantedPublic(k.mat.Usage)...)
 	err := l.anchored(func(anchor pkcs11.SessionHandle) (err error) {
 		k.public, err = l.create(anchor, template)
 		return err

@@ -90,7 +90,7 @@ func (t *trial) tryECDSA(kt hsm.KeyType) error {
 	if !forms[kt].verifyRaw(key.point, digest, sig) {
 		return errors.New("the token makes wrong signatures")
 	}
-	public, err := t.create(t.owner, key.attrs(forms[kt].params, false, pkcs11.CKA_VERIFY))
+	public, err := t.create(t.owner, key.attrs(forms[kt].params, pkcs11.CKA_VERIFY))
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (t *trial) tryEd25519() error {
 	if err != nil {
 		return t.miss("Ed25519 keys", err)
 	}
-	public, err := t.create(t.owner, key.attrs(t.p.edParams, false, pkcs11.CKA_VERIFY))
+	public, err := t.create(t.owner, key.attrs(t.p.edParams, pkcs11.CKA_VERIFY))
 	if err != nil {
 		return t.miss("Ed25519 keys", err)
 	}
@@ -255,7 +255,7 @@ func (t *trial) tryMLDSAWith(kt hsm.KeyType, params mldsa.Parameters) error {
 	if err := mldsa.Verify(pub, msg, sig, nil); err != nil {
 		return fmt.Errorf("the token makes wrong signatures: %w", err)
 	}
-	public, err := t.create(t.owner, key.attrs(nil, false, pkcs11.CKA_VERIFY))
+	public, err := t.create(t.owner, key.attrs(nil, pkcs11.CKA_VERIFY))
 	if err != nil {
 		return err
 	}

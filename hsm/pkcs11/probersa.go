@@ -19,9 +19,9 @@ import (
 )
 
 // testPublicKey is some RSA-2048 public key; nobody needs its private half.
-func testPublicKey() (*rsa.PublicKey, error) {
+func testPublicKey() *rsa.PublicKey {
 	n := new(big.Int).SetBit(new(big.Int).SetBytes(randomBytes(256)), 2047, 1)
-	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: publicExponent}, nil
+	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: publicExponent}
 }
 
 // errStrict is why a process in the strict FIPS mode leaves out what the token may well have.
@@ -100,7 +100,7 @@ func (t *trial) rsaFor(u hsm.Usage, public ...uint) (*rsaPair, error) {
 	if err != nil {
 		return nil, err
 	}
-	created, err := t.create(t.owner, t.rsa.key.attrs(nil, false, public...))
+	created, err := t.create(t.owner, t.rsa.key.attrs(nil, public...))
 	if err != nil {
 		return nil, err
 	}

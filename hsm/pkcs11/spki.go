@@ -129,11 +129,11 @@ func (f *form) onCurve(point []byte) error {
 	return nil
 }
 
-// attrs is the template of the public key as an object. params is CKA_EC_PARAMS, for curves.
-func (p *publicKey) attrs(params []byte, token bool, granted ...uint) attrs {
+// attrs is the template of the public key as a session object. params is CKA_EC_PARAMS, for curves.
+func (p *publicKey) attrs(params []byte, granted ...uint) attrs {
 	f := forms[p.t]
 	a := attrs{}.with(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY).with(pkcs11.CKA_KEY_TYPE, f.ckk).
-		with(pkcs11.CKA_TOKEN, token).with(pkcs11.CKA_PRIVATE, false).rights(publicRights, granted...)
+		with(pkcs11.CKA_TOKEN, false).with(pkcs11.CKA_PRIVATE, false).rights(publicRights, granted...)
 	switch f.kind {
 	case kindRSA:
 		return a.with(pkcs11.CKA_MODULUS, p.n.Bytes()).with(pkcs11.CKA_PUBLIC_EXPONENT, p.e.Bytes())
