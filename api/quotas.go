@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -186,9 +185,6 @@ var chargings = func() map[string]charging {
 	}
 	return m
 }()
-
-// QuotaNames are the names of all request quotas, sorted.
-func QuotaNames() []string { return slices.Sorted(maps.Keys(AWSQuotas(""))) }
 
 // Charged tells whether calls of an operation count against some quota.
 func Charged(operation string) bool {

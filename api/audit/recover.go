@@ -72,7 +72,7 @@ func (l *Log) recoverSlot(s slot, last, known bool) (*headItem, error) {
 	id, err := f.id()
 	var found scanned
 	if err == nil {
-		found, err = l.scan(name, f, id.size, known)
+		found, err = l.scan(f, id.size, known)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: reading %s: %w", name, err), f.close())
@@ -195,7 +195,7 @@ type scanned struct {
 // and, if that is one of several of a Raft index, after the last of them. Lines that do not follow stay if good ones come
 // later: they are evidence for Verify. Only a hole of NUL bytes ends the scan, because that is what a power cut leaves of
 // pages that were never synced, and then nothing behind it was synced either.
-func (l *Log) scan(name string, f io.ReaderAt, size int64, known bool) (scanned, error) {
+func (l *Log) scan(f io.ReaderAt, size int64, known bool) (scanned, error) {
 	s := scan{place: l.at, known: known, start: l.at.seq, node: l.cfg.NodeID, logID: l.cfg.LogID, hash: l.hash}
 	s.good = s.place
 	r := newLineReader(io.NewSectionReader(f, 0, size), 0)

@@ -3,7 +3,6 @@ package transport
 import (
 	"bufio"
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -24,9 +23,6 @@ func (a *Asker) Ask(ctx context.Context, code byte, payload []byte) (status byte
 	f, err := a.a.ask(ctx, code, payload)
 	return f.code, f.payload, err
 }
-
-// NotSent tells of an error of Ask that the request provably did not reach the other end.
-func NotSent(err error) bool { return errors.Is(err, errNotSent) }
 
 // Failed is why the connection is over, nil if it is not.
 func (a *Asker) Failed() error { return a.a.failed() }

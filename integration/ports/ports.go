@@ -1,6 +1,5 @@
 // Package ports finds ports for nodes under test. They are drawn from below those that systems give to outgoing connections (Linux: from
-// 32768), so that a node that was killed finds its port free when it is started again, and are held
-// against other processes that test.
+// 32768), so that a node that was killed finds its port free when it is started again, and are held against other test processes.
 package ports
 
 import (

@@ -202,19 +202,6 @@ func (l *Lab) Heal() error {
 	return errors.Join(errs...)
 }
 
-// AwaitServing waits until every node of every region answers a read and the API.
-func (l *Lab) AwaitServing(ctx context.Context) error {
-	for _, n := range l.Nodes() {
-		if n.Retired {
-			continue
-		}
-		if err := n.Await(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Build builds the trent binary with the given tags, and with the race detector if race is set, into dir.
 func Build(dir, name string, race bool, tags ...string) (string, error) {
 	path := filepath.Join(dir, name)

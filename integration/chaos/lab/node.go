@@ -252,9 +252,6 @@ func (n *Node) Running() bool { return n.proc != nil && n.proc.running() }
 // Paused tells whether the node's process is stopped by Pause.
 func (n *Node) Paused() bool { return n.paused.Load() }
 
-// Starts is how often the node was started.
-func (n *Node) Starts() int { return n.starts }
-
 // Kill ends the process as a crash of the process would (SIGKILL).
 func (n *Node) Kill() {
 	if n.proc != nil {
