@@ -47,7 +47,7 @@ type CreateAccessKeyInput struct {
 
 // Resolve implements Input.
 func (in *CreateAccessKeyInput) Resolve(r *Resolver) error {
-	return r.userOrSelf(in.UserName, Conditions{})
+	return r.userOrSelf(in.UserName)
 }
 
 // CreateAccessKeyOutput holds a new access key.
@@ -148,7 +148,7 @@ type UpdateAccessKeyInput struct {
 
 // Resolve implements Input.
 func (in *UpdateAccessKeyInput) Resolve(r *Resolver) error {
-	return r.userOrSelf(in.UserName, Conditions{})
+	return r.userOrSelf(in.UserName)
 }
 
 // UpdateAccessKey activates or deactivates an access key. Once it is acknowledged, a deactivated key signs nothing.
@@ -168,7 +168,7 @@ type DeleteAccessKeyInput struct {
 
 // Resolve implements Input.
 func (in *DeleteAccessKeyInput) Resolve(r *Resolver) error {
-	return r.userOrSelf(in.UserName, Conditions{})
+	return r.userOrSelf(in.UserName)
 }
 
 // DeleteAccessKey removes an access key. Once it is acknowledged, the key and the sessions made with it sign nothing.
@@ -189,7 +189,7 @@ type ListAccessKeysInput struct {
 
 // Resolve implements Input.
 func (in *ListAccessKeysInput) Resolve(r *Resolver) error {
-	return r.userOrSelf(in.UserName, Conditions{})
+	return r.userOrSelf(in.UserName)
 }
 
 // ListAccessKeysOutput is a page of access keys.

@@ -42,11 +42,10 @@ func (r *Regions) ForgetRegion(ctx context.Context, name string, dryRun, force b
 	if o.State == fsm.RegionIntroduced || o.State == fsm.RegionPending {
 		return nil, fmt.Errorf("region %s is %s: there is nothing to forget", name, stateName(o.State))
 	}
+	r.askForgotten(ctx, name)
 	if o.State == fsm.RegionForgotten {
-		r.askForgotten(ctx, name)
 		return &Forgetting{Region: name, Fence: o.Fence, Elsewhere: r.stillKnownBy(r.members.node.State(), o), DryRun: dryRun}, nil
 	}
-	r.askForgotten(ctx, name)
 	st, err := r.service.View(ctx)
 	if err != nil {
 		return nil, err
@@ -86,16 +85,17 @@ func (r *Regions) askForgotten(ctx context.Context, name string) {
 		return
 	}
 	for _, p := range r.wire.Peers() {
-		if p.Region != name && p.Reachable {
-			limit, cancel := context.WithTimeout(ctx, 3*time.Second)
-			said, err := r.hello(self, p.Region)
-			if err == nil {
-				err = r.greet(limit, p.Region, said)
-			}
-			if err != nil {
-				r.log.Info("federation: a region was not asked what it has forgotten", "region", p.Region, "error", err)
-			}
-			cancel()
+		if p.Region == name || !p.Reachable {
+			continue
+		}
+		limit, cancel := context.WithTimeout(ctx, 3*time.Second)
+		said, err := r.hello(self, p.Region)
+		if err == nil {
+			err = r.greet(limit, p.Region, said)
+		}
+		cancel()
+		if err != nil {
+			r.log.Info("federation: a region was not asked what it has forgotten", "region", p.Region, "error", err)
 		}
 	}
 }

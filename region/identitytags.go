@@ -63,11 +63,8 @@ func ListIdentityTags[N Named[N]](_ *Service, _ context.Context, c *Call, in *Pa
 	return listTags(c, i.ID, in.page(), i.Tags)
 }
 
-// tagList is the list of tags of an identity or policy.
-type tagList = []fsm.Tag
-
 // merged adds tags to a list or replaces their values.
-func merged(old tagList, tags []IAMTag) (tagList, error) {
+func merged(old []fsm.Tag, tags []IAMTag) ([]fsm.Tag, error) {
 	added, err := iamTags(tags)
 	if err != nil {
 		return nil, err
@@ -88,7 +85,7 @@ func merged(old tagList, tags []IAMTag) (tagList, error) {
 }
 
 // without removes tags; those that are not there are no error.
-func without(old tagList, keys []string) tagList {
+func without(old []fsm.Tag, keys []string) []fsm.Tag {
 	return slices.DeleteFunc(slices.Clone(old), func(t fsm.Tag) bool {
 		return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, t.Key) })
 	})
@@ -101,7 +98,7 @@ type ListTagsOutput struct {
 	Marker      shape.Opt[string] `wire:"Marker"`
 }
 
-func listTags(c *Call, id string, p page, tags tagList) (*ListTagsOutput, error) {
+func listTags(c *Call, id string, p page, tags []fsm.Tag) (*ListTagsOutput, error) {
 	out := &ListTagsOutput{Tags: []IAMTag{}}
 	var err error
 	out.Marker, out.IsTruncated, err = slicePage(c, id, p, showTags(tags), func(t IAMTag) string { return t.Key }, &out.Tags)

@@ -77,7 +77,7 @@ func NewRegions(m *Members, wire *transport.Server, cfg RegionsConfig) *Regions 
 		Refused:    func(node string) error { return Refused(m.node.State(), node) },
 		Control:    r.control,
 		Exchange:   r.exchange,
-		Meet:       r.met,
+		Meet:       r.serveMeeting,
 	})
 	return r
 }

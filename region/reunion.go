@@ -95,8 +95,8 @@ func (r *Regions) recognize(part byte, message []byte, c fed.Channel) (*meeting,
 	return &m, d, nil
 }
 
-// meets takes over what was said in a meeting.
-func (r *Regions) meets(ctx context.Context, m *meeting, d *description) error {
+// takeMeeting takes over what was said in a meeting.
+func (r *Regions) takeMeeting(ctx context.Context, m *meeting, d *description) error {
 	before := r.members.node.State().OtherRegion(d.Name)
 	if err := r.heard(ctx, d.Name, &hello{Self: m.Self}); err != nil {
 		return err
@@ -108,14 +108,14 @@ func (r *Regions) meets(ctx context.Context, m *meeting, d *description) error {
 	return nil
 }
 
-// met serves a region that was restored (fed.Config.Meet). Who is not recognized costs no read round and no signature, and learns
+// serveMeeting serves a region that was restored (fed.Config.Meet). Who is not recognized costs no read round and no signature, and learns
 // nothing.
-func (r *Regions) met(ctx context.Context, c fed.Channel, request []byte) ([]byte, error) {
+func (r *Regions) serveMeeting(ctx context.Context, c fed.Channel, request []byte) ([]byte, error) {
 	m, d, err := r.recognize(meetingAsks, request, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.meets(ctx, m, d); err != nil {
+	if err := r.takeMeeting(ctx, m, d); err != nil {
 		return nil, err
 	}
 	return r.say(ctx, meetingAnswers, d.Name, c)
@@ -133,7 +133,7 @@ func (r *Regions) meet(ctx context.Context, region, address string) error {
 			if err != nil {
 				return err
 			}
-			return r.meets(ctx, m, d)
+			return r.takeMeeting(ctx, m, d)
 		})
 }
 

@@ -134,7 +134,7 @@ func meetingsAreRefused(t *testing.T, a, b, stranger *federated) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.met(ctx, here, good); err != nil {
+	if _, err := a.serveMeeting(ctx, here, good); err != nil {
 		t.Fatalf("what is changed below is no good by itself: %v", err)
 	}
 	there := channel(b)
@@ -207,7 +207,7 @@ func meetingsAreRefused(t *testing.T, a, b, stranger *federated) {
 		{"nothing", errStranger.Error(), here, []byte("{}")},
 		{"no message", errStranger.Error(), here, []byte("{")},
 	} {
-		if out, err := a.met(ctx, bad.c, bad.message); err == nil || !strings.Contains(err.Error(), bad.want) || out != nil {
+		if out, err := a.serveMeeting(ctx, bad.c, bad.message); err == nil || !strings.Contains(err.Error(), bad.want) || out != nil {
 			t.Errorf("%s: %q, %v; want %q", bad.what, out, err, bad.want)
 		}
 	}

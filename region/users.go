@@ -114,18 +114,18 @@ type GetUserInput struct {
 }
 
 // Resolve implements Input.
-func (in *GetUserInput) Resolve(r *Resolver) error { return r.userOrSelf(in.UserName, Conditions{}) }
+func (in *GetUserInput) Resolve(r *Resolver) error { return r.userOrSelf(in.UserName) }
 
 // userOrSelf adds the named user, or the caller itself: a user or the root user.
-func (r *Resolver) userOrSelf(name shape.Opt[string], cond Conditions) error {
+func (r *Resolver) userOrSelf(name shape.Opt[string]) error {
 	caller := r.Call.Caller
 	switch {
 	case name.Set:
-		return r.subject(fsm.IdentityUser, name.Value, cond)
+		return r.subject(fsm.IdentityUser, name.Value, Conditions{})
 	case caller.Kind == PrincipalUser:
-		return r.subject(fsm.IdentityUser, caller.UserName, cond)
+		return r.subject(fsm.IdentityUser, caller.UserName, Conditions{})
 	case caller.Kind == PrincipalRoot:
-		return r.iam("root", cond)
+		return r.iam("root", Conditions{})
 	}
 	return iamfault.ValidationError("Must specify userName when calling with non-User credentials")
 }
