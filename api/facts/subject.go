@@ -19,11 +19,11 @@ type Subject struct {
 
 // SubjectOf compiles what decides about a caller, once per caller.
 func SubjectOf(c *region.Caller) (*Subject, error) {
-	if e, ok := c.Engine.Load().(*Subject); ok {
-		return e, nil
+	if s, ok := c.Engine.Load().(*Subject); ok {
+		return s, nil
 	}
-	e := &Subject{Principal: policy.Principal{ARN: c.ARN, Account: c.Account}}
-	p := &e.Principal
+	s := &Subject{Principal: policy.Principal{ARN: c.ARN, Account: c.Account}}
+	p := &s.Principal
 	switch c.Kind {
 	case region.PrincipalRoot:
 		p.Kind = policy.Root
@@ -39,20 +39,20 @@ func SubjectOf(c *region.Caller) (*Subject, error) {
 		p.Kind, p.Account = policy.WebIdentity, ""
 	}
 	if c.Standing != nil {
-		if err := e.stand(c); err != nil {
+		if err := s.stand(c); err != nil {
 			return nil, fault.Internal(err)
 		}
 	}
-	c.Engine.Store(e)
-	return e, nil
+	c.Engine.Store(s)
+	return s, nil
 }
 
 // stand adds the policies of a user or role and its session.
-func (e *Subject) stand(c *region.Caller) (err error) {
+func (s *Subject) stand(c *region.Caller) (err error) {
 	d := c.Standing
-	e.Principal.IdentityID, e.Principal.IdentityARN = d.Identity.ID, d.IdentityARN
+	s.Principal.IdentityID, s.Principal.IdentityARN = d.Identity.ID, d.IdentityARN
 	for i := range d.Policies {
-		if e.Identity, err = compiled(e.Identity, &d.Policies[i], policy.IdentityPolicy); err != nil {
+		if s.Identity, err = compiled(s.Identity, &d.Policies[i], policy.IdentityPolicy); err != nil {
 			return err
 		}
 	}
@@ -61,10 +61,10 @@ func (e *Subject) stand(c *region.Caller) (err error) {
 		if err != nil {
 			return err
 		}
-		e.Boundary = one[0]
+		s.Boundary = one[0]
 	}
 	for i := range d.Session {
-		if e.Session, err = compiled(e.Session, &d.Session[i], policy.SessionPolicy); err != nil {
+		if s.Session, err = compiled(s.Session, &d.Session[i], policy.SessionPolicy); err != nil {
 			return err
 		}
 	}
