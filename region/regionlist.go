@@ -115,9 +115,25 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 	for _, p := range r.wire.Peers() {
 		peers[p.Region] = p
 	}
+	self := r.selfInfo(st)
+	self.Members = members[self.Region]
+	all := []RegionInfo{self}
+	for o := range st.OtherRegions() {
+		info := r.info(st, o, peers[o.Name])
+		info.Members = members[o.Name]
+		if lag, ok := lags[o.Name]; ok {
+			info.lag(&lag)
+		}
+		all = append(all, info)
+	}
+	return all, nil
+}
+
+// selfInfo is what is known of this region, its nodes left out.
+func (r *Regions) selfInfo(st *fsm.State) RegionInfo {
 	self := RegionInfo{
 		Region: st.Region().Name, State: "self", ClusterID: st.Region().ClusterID, Incarnation: st.Region().Incarnation(),
-		Addresses: r.addresses(st), Members: members[st.Region().Name], Reachable: true, LastContact: r.service.Now().UTC(),
+		Addresses: r.addresses(st), Reachable: true, LastContact: r.service.Now().UTC(),
 	}
 	if a := st.Authority(); a != nil {
 		self.Authority = fingerprint(a.Cert)
@@ -126,32 +142,35 @@ func (r *Regions) List(ctx context.Context) ([]RegionInfo, error) {
 		age := r.service.IdentityStaleness(st).Seconds()
 		self.IdentityHome, self.IdentitySeconds = h.Name, &age
 	}
-	all := []RegionInfo{self}
-	for o := range st.OtherRegions() {
-		info := RegionInfo{
-			Region: o.Name, State: stateName(o.State), By: o.By, ClusterID: o.ClusterID, Incarnation: o.Incarnation, Authority: fingerprint(o.CA),
-			Addresses: o.Addresses, Members: members[o.Name], Reachable: peers[o.Name].Reachable, Fence: o.Fence,
-		}
-		if at := peers[o.Name].LastContact; !at.IsZero() {
-			info.LastContact = at.UTC()
-		}
-		info.KeysShared, _ = st.SharedWith(o.Name)
-		info.FollowsHere, info.SessionsAccepted = o.Follows, st.AcceptsSessionsOf(o.Name)
-		if lag, ok := lags[o.Name]; ok {
-			behind, delay, untaken := lag.Behind.Seconds(), lag.Delay.Seconds(), lag.UntakenAge.Seconds()
-			info.LagSeconds, info.LastDelaySeconds, info.UntakenSeconds = &behind, &delay, &untaken
-			info.MissingChanges, info.UntakenChanges, info.PendingChanges = &lag.Missing, &lag.Untaken, &lag.Pending
-		}
-		info.StillKnownBy = r.stillKnownBy(st, o)
-		r.mu.Lock()
-		if t := r.talks[o.Name]; t != nil && o.State != fsm.RegionForgotten {
-			info.Problem = t.failed
-		}
-		if f, ok := r.announced[o.Name]; ok && o.State != fsm.RegionForgotten {
-			info.ForgottenBy = &f
-		}
-		r.mu.Unlock()
-		all = append(all, info)
+	return self
+}
+
+// info is what is known of another region, its nodes and the synchronization with it left out.
+func (r *Regions) info(st *fsm.State, o *fsm.OtherRegion, p link.Peer) RegionInfo {
+	info := RegionInfo{
+		Region: o.Name, State: stateName(o.State), By: o.By, ClusterID: o.ClusterID, Incarnation: o.Incarnation, Authority: fingerprint(o.CA),
+		Addresses: o.Addresses, Reachable: p.Reachable, Fence: o.Fence,
 	}
-	return all, nil
+	if at := p.LastContact; !at.IsZero() {
+		info.LastContact = at.UTC()
+	}
+	info.KeysShared, _ = st.SharedWith(o.Name)
+	info.FollowsHere, info.SessionsAccepted = o.Follows, st.AcceptsSessionsOf(o.Name)
+	info.StillKnownBy = r.stillKnownBy(st, o)
+	r.mu.Lock()
+	if t := r.talks[o.Name]; t != nil && o.State != fsm.RegionForgotten {
+		info.Problem = t.failed
+	}
+	if f, ok := r.announced[o.Name]; ok && o.State != fsm.RegionForgotten {
+		info.ForgottenBy = &f
+	}
+	r.mu.Unlock()
+	return info
+}
+
+// lag adds how far the synchronization is.
+func (i *RegionInfo) lag(l *Lag) {
+	behind, delay, untaken := l.Behind.Seconds(), l.Delay.Seconds(), l.UntakenAge.Seconds()
+	i.LagSeconds, i.LastDelaySeconds, i.UntakenSeconds = &behind, &delay, &untaken
+	i.MissingChanges, i.UntakenChanges, i.PendingChanges = &l.Missing, &l.Untaken, &l.Pending
 }

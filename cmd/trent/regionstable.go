@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/trentkms/trent/region"
@@ -13,8 +12,7 @@ import (
 // printRegions prints two tables and what there is to say, each narrow enough for a terminal of 120 columns: how the regions stand, and who
 // they are.
 func printRegions(out io.Writer, all []region.RegionInfo) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "REGION\tSTATE\tNODES\tLAST CONTACT\tKEYS\tSESSIONS\tLAG\tDELAY\tMISSING\tUNTAKEN\tPENDING")
+	t := newTable(out, "REGION\tSTATE\tNODES\tLAST CONTACT\tKEYS\tSESSIONS\tLAG\tDELAY\tMISSING\tUNTAKEN\tPENDING")
 	for i := range all {
 		r := &all[i]
 		contact, lag, sessions := "never", "-\t-\t-\t-\t-", "-"
@@ -34,13 +32,13 @@ func printRegions(out io.Writer, all []region.RegionInfo) error {
 			}
 			lag = fmt.Sprintf("%s\t%s\t%d\t%s\t%d", span(*r.LagSeconds, 1), span(*r.LastDelaySeconds, 3), *r.MissingChanges, untaken, *r.PendingChanges)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", r.Region, r.State, r.Members, contact, r.KeysShared, sessions, lag)
+		t.row("%s\t%s\t%d\t%s\t%d\t%s\t%s", r.Region, r.State, r.Members, contact, r.KeysShared, sessions, lag)
 	}
-	_, _ = fmt.Fprintln(w, "\nREGION\tINCARNATION\tAUTHORITY")
+	t.row("\nREGION\tINCARNATION\tAUTHORITY")
 	for i := range all {
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\n", all[i].Region, all[i].Incarnation, all[i].Authority)
+		t.row("%s\t%d\t%s", all[i].Region, all[i].Incarnation, all[i].Authority)
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	first := "\n"
