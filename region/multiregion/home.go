@@ -194,8 +194,11 @@ func (e *Engine) sealTold(ctx context.Context, st *fsm.State, from string, nonce
 
 // decide serves a request for a decision about identities.
 func (e *Engine) decide(ctx context.Context, st *fsm.State, from string, r *request) (*answer, error) {
-	if st.Home() != nil || e.cfg.Decide == nil || !st.OtherRegion(from).Allowed {
+	if st.Home() != nil || e.cfg.Decide == nil {
 		return nil, errors.New("the region is not the home of identities")
+	}
+	if !st.OtherRegion(from).Allowed {
+		return nil, fmt.Errorf("region %s may not have the identities of this one", from)
 	}
 	reply, err := e.cfg.Decide(ctx, from, r.Question)
 	if err != nil {
