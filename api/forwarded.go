@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/trentkms/trent/api/audit"
@@ -182,6 +183,9 @@ func (s *Server) decideForwarded(ctx context.Context, from string, request []byt
 // maxForwardedHead bounds what a forwarded request has beside its body, in bytes; listeners take less.
 const maxForwardedHead = 128 << 10
 
+// maxZone is more than the name of a network interface takes, in bytes.
+const maxZone = 64
+
 // vpceID and vpcID are what endpoints are called (package config).
 var (
 	vpceID = regexp.MustCompile(`^vpce-[0-9a-f]{17}$`)
@@ -197,13 +201,13 @@ func (f *forwardedRequest) valid() bool {
 		}
 		head += len(name)
 	}
-	_, err := netip.ParseAddrPort(f.Remote)
+	remote, err := netip.ParseAddrPort(f.Remote)
 	switch {
 	case !region.ValidRequestID(f.RequestID), f.Method != http.MethodPost, head > maxForwardedHead, len(f.Body) > maxForm:
 		return false
 	case f.Length != -1 && f.Length != int64(len(f.Body)), len(f.Encoding) > 1 || len(f.Encoding) == 1 && f.Encoding[0] != "chunked":
 		return false
-	case err != nil:
+	case err != nil, len(remote.Addr().Zone()) > maxZone, strings.ContainsFunc(f.Remote, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return false
 	case f.TLS != nil && f.TLS.Version != tls.VersionTLS12 && f.TLS.Version != tls.VersionTLS13:
 		return false

@@ -109,6 +109,9 @@ func TestForwardedRequestsAreHeldToTheirForm(t *testing.T) {
 		{"another method", set("method", "GET"), false},
 		{"an address that is none", set("remote", "192.0.2.7"), false},
 		{"an address that is a text", set("remote", "somewhere:80"), false},
+		{"over a link", set("remote", "[fe80::1%eth0]:4000"), true},
+		{"over an endless link", set("remote", "[fe80::1%"+strings.Repeat("x", 200<<10)+"]:4000"), false},
+		{"over a link that does not print", set("remote", "[fe80::1%\x1b[2J]:4000"), false},
 		{"an endpoint that is none", via("vpce-x", ""), false},
 		{"a network without an endpoint", via("", "vpc-01234567"), false},
 		{"a network that is none", via("vpce-0123456789abcdef0", "*"), false},
@@ -124,4 +127,20 @@ func TestForwardedRequestsAreHeldToTheirForm(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+}
+
+// FuzzForwarded: no message of another region makes the one that decides fail.
+func FuzzForwarded(f *testing.F) {
+	l := newGrantLab(f)
+	f.Add([]byte(`{"requestId":"01234567-89ab-4def-8123-456789abcdef","method":"POST","uri":"/","host":"h","length":2,"body":"QT0=","remote":"192.0.2.7:1",` +
+		`"header":{"Content-Type":["application/x-www-form-urlencoded"],"Authorization":["AWS4-HMAC-SHA256 x"]},"tls":{"version":772},"via":{}}`))
+	f.Add([]byte(`{"requestId":"ACTAAAAAAAAAAAAAAAAA","act":{"name":"CreateAccount","account":"1","asker":{"by":"x"}}}`))
+	f.Add([]byte(`{"requestId":"ACTAAAAAAAAAAAAAAAAA","act":{"name":"DeleteService","service":"a","accessKeyId":"\u0000"}}`))
+	f.Add([]byte(`{"header":null,"act":null,"tls":null}`))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		reply, err := l.server.DecideForwarded(t.Context(), "eu-west-1", message)
+		if err != nil && strings.Contains(err.Error(), "failed") || err == nil && !json.Valid(reply) {
+			t.Errorf("%q is answered %q, %v", message, reply, err)
+		}
+	})
 }
