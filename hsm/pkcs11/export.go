@@ -105,9 +105,9 @@ func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Mate
 	if err := m.can(mat.Type, mat.Usage); err != nil {
 		return nil, err
 	}
-	k, ok := wrapping.(*key)
-	if !ok || k.m != m {
-		return nil, unsupported("the wrapping key is not a key of this module")
+	k, err := m.own(wrapping)
+	if err != nil {
+		return nil, err
 	}
 	mat = cloneMaterial(mat)
 	return use(ctx, k, hsm.UseWrap, func(l *lease, kek pkcs11.ObjectHandle) ([]byte, error) {
@@ -119,6 +119,15 @@ func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Mate
 		}
 		return l.wrap(m.keyWrap(), kek, material)
 	})
+}
+
+// own is a wrapping key as this module's own, which it has to be.
+func (m *Module) own(wrapping hsm.Key) (*key, error) {
+	k, ok := wrapping.(*key)
+	if !ok || k.m != m {
+		return nil, unsupported("the wrapping key is not a key of this module")
+	}
+	return k, nil
 }
 
 // exportable makes an extractable object of stored material, which the scratch destroys.

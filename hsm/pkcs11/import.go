@@ -32,9 +32,9 @@ func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mechanism hsm.Wra
 	if way == routeNone {
 		return hsm.Wrapped{}, unsupported("the token cannot import %v keys with %v", t, mechanism)
 	}
-	k, ok := wrapping.(*key)
-	if !ok || k.m != m {
-		return hsm.Wrapped{}, unsupported("the wrapping key is not a key of this module")
+	k, err := m.own(wrapping)
+	if err != nil {
+		return hsm.Wrapped{}, err
 	}
 	if (mechanism == hsm.WrapAESKWP) != (k.mat.Type == hsm.AES256) {
 		return hsm.Wrapped{}, unsupported("%v with a key of type %v", mechanism, k.mat.Type)

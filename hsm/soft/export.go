@@ -64,9 +64,9 @@ func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Mate
 	if err := m.claimed(mat.Type, mat.Usage); err != nil {
 		return nil, err
 	}
-	k, ok := wrapping.(*key)
-	if !ok || k.m != m {
-		return nil, unsupported("the wrapping key is not a key of this module")
+	k, err := m.own(wrapping)
+	if err != nil {
+		return nil, err
 	}
 	if k.use != hsm.UseWrap {
 		return nil, unsupported("the key is for %v, not for %v", k.use, hsm.UseWrap)
@@ -86,6 +86,15 @@ func (m *Module) ExportUnder(ctx context.Context, wrapping hsm.Key, mat hsm.Mate
 		return nil, err
 	}
 	return kwp.Wrap(block, secret)
+}
+
+// own is a wrapping key as this module's own, which it has to be.
+func (m *Module) own(wrapping hsm.Key) (*key, error) {
+	k, ok := wrapping.(*key)
+	if !ok || k.m != m {
+		return nil, unsupported("the wrapping key is not a key of this module")
+	}
+	return k, nil
 }
 
 // unwrap returns stored material, which the caller clears.

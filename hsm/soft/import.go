@@ -23,9 +23,9 @@ func (m *Module) Import(ctx context.Context, wrapping hsm.Key, mech hsm.WrapMech
 	if !slices.Contains(m.caps.Import[mech], t) {
 		return hsm.Wrapped{}, unsupported("import of %v material with %v (FIPS mode %q)", t, mech, m.info.FIPS)
 	}
-	k, ok := wrapping.(*key)
-	if !ok || k.m != m {
-		return hsm.Wrapped{}, unsupported("the wrapping key is not a key of this module")
+	k, err := m.own(wrapping)
+	if err != nil {
+		return hsm.Wrapped{}, err
 	}
 	material, err := k.unwrapImport(ctx, mech, encrypted)
 	if err != nil {
