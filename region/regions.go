@@ -174,31 +174,38 @@ func (r *Regions) Speak(ctx context.Context) {
 	var speechless time.Time // since when this region cannot describe itself, or that was said last; zero if it can
 	for {
 		r.remind(r.log, time.Now(), told)
-		if partners := r.partners(); len(partners) > 0 && !r.members.node.State().Region().Reborn { // else it is nobody yet
-			self, _, err := r.describe(ctx)
-			switch {
-			case err != nil && speechless.IsZero():
-				speechless = time.Now()
-			case err != nil:
-				if time.Since(speechless) >= remindAfter && ctx.Err() == nil { // leaders change, and a quorum is away for a moment
-					r.log.Warn("federation: this region cannot describe itself to the others", "error", err)
-					speechless = time.Now()
-				}
-			default:
-				speechless = time.Time{}
-				for _, p := range partners {
-					if said, err := r.hello(self, p.Name); err == nil { // it is made of texts and numbers
-						r.speakTo(ctx, p, said)
-					}
-				}
-			}
-		}
+		speechless = r.speakToAll(ctx, speechless)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// speakToAll begins an exchange with every region with which one is due. It takes and returns speechless as Speak has it.
+func (r *Regions) speakToAll(ctx context.Context, speechless time.Time) time.Time {
+	partners := r.partners()
+	if len(partners) == 0 || r.members.node.State().Region().Reborn { // then it is nobody yet
+		return speechless
+	}
+	self, _, err := r.describe(ctx)
+	switch {
+	case err == nil:
+	case speechless.IsZero():
+		return time.Now()
+	case time.Since(speechless) < remindAfter || ctx.Err() != nil: // leaders change, and a quorum is away for a moment
+		return speechless
+	default:
+		r.log.Warn("federation: this region cannot describe itself to the others", "error", err)
+		return time.Now()
+	}
+	for _, p := range partners {
+		if said, err := r.hello(self, p.Name); err == nil { // it is made of texts and numbers
+			r.speakTo(ctx, p, said)
+		}
+	}
+	return time.Time{}
 }
 
 // ownPort is this end of a connection in an error of package net. It is another one at each try, and tells nothing.
