@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 )
 
 // What a home tells of its identities. Every row has the index of its last change as its version, so that an index over versions is the
@@ -46,7 +47,7 @@ func (t *tx) gone(ref IdentityRef) {
 		return
 	}
 	t.put(tableGoneIdentities, &GoneIdentity{t.index, ref})
-	trimmed := 0
+	trimmed := 0 // a few at a time: no command pays for what many others have left
 	for g := range from[GoneIdentity](&t.view, tableGoneIdentities, indexID, nil) {
 		if g.Index+goneWindow >= t.index || trimmed == 8 {
 			break
@@ -81,7 +82,7 @@ func (s *State) IdentitiesSince(index uint64) bool {
 
 // IdentityChanges yields the identities that have changed after an index, and what was removed since, in an order that depends on the
 // state alone: pointers to rows of the state, or an IdentityRef. Index 0 is all there is and tells nothing of removals.
-func (s *State) IdentityChanges(after uint64) func(yield func(row any) bool) {
+func (s *State) IdentityChanges(after uint64) iter.Seq[any] {
 	return func(yield func(row any) bool) {
 		bound := binary.BigEndian.AppendUint64(nil, after+1)
 		if after > 0 {
@@ -159,7 +160,7 @@ func (s *State) IdentityDigest() [sha256.Size]byte {
 }
 
 // identityRefs yields every identity with its version, table by table in the order of primary keys.
-func (v *view) identityRefs() func(yield func(IdentityRef, uint64) bool) {
+func (v *view) identityRefs() iter.Seq2[IdentityRef, uint64] {
 	return func(yield func(IdentityRef, uint64) bool) {
 		for i := range identityTables {
 			for row := range identityTables[i].rows(v, indexID, nil) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/trentkms/trent/fsm"
@@ -196,7 +197,7 @@ func bucketOf(account, id string, v fsm.SetVersion, gone bool) (bucket int, hash
 }
 
 // shared yields what a region has to tell another one of the keys that they share.
-func shared(st *fsm.State, other string) func(yield func(entry) bool) {
+func shared(st *fsm.State, other string) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
 		for k := range st.SetChanges(0, fsm.KeyRef{}) {
 			if concerns(k, other) && !yield(entry{k.Account, k.ID, k.Set.Version, false}) {
