@@ -146,6 +146,9 @@ func New(ctx context.Context, c Config) (_ *Lab, err error) {
 			return nil, err
 		}
 	}
+	if c.Nodes < 2 {
+		l.Skips["others"] = "there is no other node from which a new one could learn what one has lost"
+	}
 	if err := l.Nodes()[0].HaveDomainKeyRotation(ctx); err != nil {
 		l.Skips["domain-key"] = err.Error()
 	}

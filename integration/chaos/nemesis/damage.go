@@ -21,7 +21,7 @@ import (
 func damageFaults() []Fault {
 	var all []Fault
 	for _, p := range []lab.Part{lab.PartLog, lab.PartSnapshot, lab.PartAudit, lab.PartToken} {
-		f := Fault{Name: "damaged-" + string(p), Group: "damage", Needs: []string{"failpoints"}, Least: 100 * time.Millisecond, Most: time.Second, inject: damaged(p)}
+		f := Fault{Name: "damaged-" + string(p), Group: "damage", Needs: []string{"failpoints", "others"}, Least: 100 * time.Millisecond, Most: time.Second, inject: damaged(p)}
 		if p == lab.PartToken {
 			f.Needs = append(f.Needs, "embedded")
 		}

@@ -14,7 +14,7 @@ func memberFaults() []Fault {
 	return []Fault{
 		{Name: "transfer", Group: "members", Least: 2 * s, Most: 6 * s, inject: transfer},
 		{Name: "rotate-domain-key", Group: "members", Needs: []string{"domain-key"}, Least: s, Most: 4 * s, inject: rotateDomainKey},
-		{Name: "replace-member", Group: "members", Least: 100 * time.Millisecond, Most: s, inject: replaceMember},
+		{Name: "replace-member", Group: "members", Needs: []string{"others"}, Least: 100 * time.Millisecond, Most: s, inject: replaceMember},
 	}
 }
 
