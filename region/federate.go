@@ -303,9 +303,17 @@ func (r *Regions) find(ctx context.Context, name string) (*fsm.OtherRegion, erro
 	}
 	o := st.OtherRegion(name)
 	if o == nil {
-		return nil, fmt.Errorf("%w (%s)", ErrUnknownRegion, name)
+		return nil, r.service.unknownRegion(name)
 	}
 	return o, nil
+}
+
+// unknownRegion is the error of naming a region that is no other one that is known here.
+func (s *Service) unknownRegion(name string) error {
+	if name == s.cfg.Region {
+		return fmt.Errorf("%w (%s is this region)", ErrUnknownRegion, name)
+	}
+	return fmt.Errorf("%w (%s)", ErrUnknownRegion, name)
 }
 
 // ErrHeld marks a refusal that the operator can lift; its message says how.

@@ -358,6 +358,9 @@ func forgetRegion(t *testing.T, a, b, c *federated) {
 	if _, err := c.Accept(ctx, a.tokenFor(c), false); err == nil || !strings.Contains(err.Error(), "forgotten") {
 		t.Errorf("a forgotten region came back in the same life: %v", err)
 	}
+	if err := a.Unfederate(ctx, a.region); !errors.Is(err, ErrUnknownRegion) || !strings.Contains(err.Error(), "is this region") {
+		t.Errorf("with itself: %v", err)
+	}
 	if err := a.Unfederate(ctx, "sa-east-1"); !errors.Is(err, ErrUnknownRegion) {
 		t.Error(err)
 	}

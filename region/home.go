@@ -151,7 +151,7 @@ func (s *Service) ShareIdentities(ctx context.Context, name string, allow bool) 
 	o := st.OtherRegion(name)
 	switch {
 	case o == nil:
-		return fmt.Errorf("%w (%s)", ErrUnknownRegion, name)
+		return s.unknownRegion(name)
 	case o.Allowed == allow:
 		return nil
 	case st.Home() != nil:
@@ -173,7 +173,7 @@ func (s *Service) AdoptHome(ctx context.Context, name string, dryRun, replace bo
 		return s.releaseHome(ctx, st, dryRun)
 	}
 	if st.OtherRegion(name) == nil {
-		return nil, fmt.Errorf("%w (%s)", ErrUnknownRegion, name)
+		return nil, s.unknownRegion(name)
 	}
 	if h := st.Home(); h != nil && h.Name == name {
 		return nil, fmt.Errorf("region %s is the home of this one's identities already", name)

@@ -175,7 +175,7 @@ func (e *Engine) Run(ctx context.Context) {
 	running.Go(func() { e.watchFeed(ctx) })
 	tick := time.NewTicker(e.cfg.Every)
 	defer tick.Stop()
-	seen := &tended{asked: map[string]fsm.KeyRef{}}
+	seen, waits := &tended{asked: map[string]fsm.KeyRef{}}, awaiting{}
 	for n, all, due := 0, true, true; ; {
 		st := e.cfg.Cluster.State()
 		reborn := e.reborn(ctx, st) // then this region is nobody yet
@@ -189,6 +189,7 @@ func (e *Engine) Run(ctx context.Context) {
 			}
 		}
 		e.announce(st)
+		waits.note(e.log, st)
 		if err := e.tend(ctx, seen, all, due); err != nil && ctx.Err() == nil {
 			e.log.Warn("multi-Region keys: tending them failed and will be tried again", "error", err)
 		}
