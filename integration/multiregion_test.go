@@ -225,7 +225,7 @@ func multiRegionErrors(t *testing.T, c *kms.Client) {
 		in   kms.ReplicateKeyInput
 	}{
 		{"AlreadyExistsException", kms.ReplicateKeyInput{KeyId: primary, ReplicaRegion: aws.String("eu-west-1")}},
-		{"UnsupportedOperationException", kms.ReplicateKeyInput{KeyId: primary, ReplicaRegion: aws.String("us-east-1")}},
+		{"AlreadyExistsException", kms.ReplicateKeyInput{KeyId: primary, ReplicaRegion: aws.String("us-east-1")}},
 		{"UnsupportedOperationException", kms.ReplicateKeyInput{KeyId: single, ReplicaRegion: elsewhere}},
 		{"UnsupportedOperationException", kms.ReplicateKeyInput{KeyId: primary, ReplicaRegion: aws.String("sa-east-1")}},
 		{"DisabledException", kms.ReplicateKeyInput{KeyId: disabled, ReplicaRegion: elsewhere}},

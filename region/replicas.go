@@ -180,15 +180,14 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *ReplicateKeyInp
 	return out, nil
 }
 
+// checkReplicaRegion refuses a region that has a key of the set already, the primary's own among them, or in which none can be made
+// (spec 07 REP-06).
 func (s *Service) checkReplicaRegion(c *Call, k *fsm.Key, region string) error {
-	if region == s.cfg.Region {
-		return fault.New(fault.UnsupportedOperationException, "The replica Region must be different from the primary Region %s.", region)
+	if region == s.cfg.Region || k.Set != nil && k.Set.Member(region) != nil {
+		return fault.New(fault.AlreadyExistsException, "A related multi-Region key already exists in Region %s.", region)
 	}
 	if o := c.State.OtherRegion(region); o == nil || o.State != fsm.RegionFederated {
 		return fault.New(fault.UnsupportedOperationException, "Region %s is not available for replica keys.", region)
-	}
-	if k.Set != nil && k.Set.Member(region) != nil {
-		return fault.New(fault.AlreadyExistsException, "A related multi-Region key already exists in Region %s.", region)
 	}
 	return nil
 }
