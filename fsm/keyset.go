@@ -237,9 +237,6 @@ func (t *tx) leads(k *Key) outcome {
 // unheard tells a restored region that there is a region which may know more than it does.
 func (t *tx) unheard() bool { return t.d.region != nil && t.unheardIn(t.d.region, nil) }
 
-// lacksWord is unheard with a row of another region that is being put.
-func (t *tx) lacksWord(put *OtherRegion) bool { return t.unheardIn(t.d.region, put) }
-
 // unheardIn tells that a region of this row, restored, has not heard from all others. put takes the place of its row.
 func (v *view) unheardIn(r *Region, put *OtherRegion) bool {
 	if r.Restored == 0 || r.Whole == r.Restored {

@@ -406,7 +406,7 @@ func applyMarkFeed(t *tx, c *MarkFeed) outcome {
 		return conflict("nothing new")
 	}
 	t.putOther(o)
-	if len(o.Lives) > 0 && !t.lacksWord(o) {
+	if len(o.Lives) > 0 && !t.unheardIn(t.d.region, o) {
 		t.regionRow().Whole = t.d.region.Restored
 	}
 	return done()

@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 // TestOwnRSA runs the tests that make RSA keys with those of the cryptographic module; the others are given published ones.
 func TestOwnRSA(t *testing.T) {
 	if testing.Short() {
-		t.Skip("looks for primes")
+		t.Skip("seconds of computing without concurrency, under the race detector minutes")
 	}
 	hsmtest.RunOnly(t, func(t *testing.T) hsm.Module {
 		m, err := soft.Open(soft.Options{InMemory: true})
